@@ -1,0 +1,130 @@
+"""Find, read, check and write body models in SMPL's file format."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from vhlib.body.model_data import (
+    OPTIONAL_SHAPES,
+    REQUIRED_SHAPES,
+    BodyModelData,
+    ModelFileError,
+    build_model,
+    model_arrays,
+)
+from vhlib.files import write_atomically
+
+__all__ = [
+    "BodyModelData",
+    "ModelFileError",
+    "convert_model",
+    "find_model",
+    "read_model",
+    "write_model",
+]
+
+BODY_NAMES = ("neutral", "female", "male")
+KEYS = (*REQUIRED_SHAPES, *OPTIONAL_SHAPES)
+
+# The largest public models (SMPL-X with 400 shape directions) take about 300 MB.
+MAX_FILE_BYTES = 2 * 2**30
+
+
+def find_model(name_or_path: str | Path) -> Path:
+    """The file of a shipped body, "neutral", "female" or "male", or any other existing file.
+
+    Raises:
+        FileNotFoundError: neither such a name nor an existing path.
+    """
+    name = str(name_or_path)
+    path = Path(name_or_path)
+    if name in BODY_NAMES:
+        path = Path(str(resources.files("vhlib") / "assets" / f"open_body_{name}.npz"))
+        if not path.exists():
+            raise FileNotFoundError(f"the body {name!r} isn't built yet; run vh build-body")
+    if not path.exists():
+        raise FileNotFoundError(
+            f"no body model {name!r}: expected {', '.join(BODY_NAMES)}, or the path of an existing"
+            " SMPL-format file (.npz or .pkl)"
+        )
+    return path
+
+
+def read_model(path: str | Path) -> BodyModelData:
+    """Read and check a SMPL-format model; keys beyond the standard ones are ignored.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ModelFileError: the file can't be read, isn't a body model, or breaks one of its rules.
+    """
+    path = Path(path)
+    try:
+        return build_model(_read_arrays(path))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no model file {path}") from None
+    except (ModelFileError, OSError) as error:
+        raise ModelFileError(" ".join(f"{path}: {error}".split())) from None
+
+
+def write_model(model: BodyModelData, path: str | Path) -> None:
+    """Write an npz under SMPL's keys, without pickled objects; equal models give equal bytes.
+
+    Raises:
+        ModelFileError: the model breaks a rule that ``read_model`` checks.
+        OSError: ``path`` is a directory, or its folder is missing or not writable.
+    """
+    arrays = model_arrays(model)
+    build_model(arrays)
+    with write_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for key, array in arrays.items():
+            archive.writestr(_member(key), _npy_bytes(array), zipfile.ZIP_DEFLATED)
+
+
+def convert_model(source: str | Path, target: str | Path) -> None:
+    """Rewrite a SMPL-format model, pickle or npz, as an npz that ``numpy.load`` opens safely.
+
+    Raises:
+        FileNotFoundError: ``source`` or the folder of ``target`` doesn't exist.
+        ModelFileError: ``source`` isn't a usable model, or ``target`` doesn't end in .npz.
+        OSError: ``target`` can't be written.
+    """
+    target = Path(target)
+    if target.suffix != ".npz":
+        raise ModelFileError(f"the converted model is {target.name!r}, expected a name in .npz")
+    write_model(read_model(source), target)
+
+
+def _member(key: str) -> zipfile.ZipInfo:
+    """A zip entry that doesn't depend on the clock or the system."""
+    info = zipfile.ZipInfo(f"{key}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+    info.create_system = 3
+    return info
+
+
+def _npy_bytes(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.asarray(array, order="C"), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    with path.open("rb") as file:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                return {key: _read_member(archive, key) for key in _members(archive)}
+    raise ModelFileError("isn't an npz file")
+
+
+def _members(archive: zipfile.ZipFile) -> list[str]:
+    names = set(archive.namelist())
+    return [key for key in KEYS if f"{key}.npy" in names]
+
+
+def _read_member(archive: zipfile.ZipFile, key: str) -> np.ndarray:
+    with archive.open(f"{key}.npy") as member:
+        return np.lib.format.read_array(member, allow_pickle=False)
