@@ -1,0 +1,182 @@
+"""The stored notebooks, made from their py:percent sources: ``vh build`` and ``vh build --check``.
+
+A source ``NN_name.py`` says everything that a person wrote; ``NN_name.ipynb`` beside it adds what
+one run on one core printed and drew. Both are committed, and only the source is edited.
+
+In a source, ``{{repository}}`` stands for the address in pyproject.toml, and ``{{colab}}`` for the
+address that opens this notebook in Colab.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tomllib
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
+
+from vhlib.files import write_atomically
+
+CHECKED_MARK = "# NBVAL_CHECK_OUTPUT"
+"""The comment in a cell whose stored output the tests compare with a fresh run's."""
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+CELL_TIMEOUT_S = 300
+
+
+def build(root: Path, check: bool = False) -> str:
+    """Run every notebook source of the checkout ``root`` and store the notebooks; a short report.
+
+    With ``check`` nothing is run or written: the stored notebooks are compared with their sources.
+
+    Raises:
+        ValueError: a cell failed or wrote to stderr; with ``check``, a notebook has drifted.
+        FileNotFoundError: ``root`` isn't a checkout of the course.
+    """
+    sources = lecture_sources(root)
+    for source in sources:
+        if check:
+            check_edition(source, root)
+        else:
+            write_notebook(run_notebook(read_source(source, root), source), stored(source))
+    return f"{'checked' if check else 'built'} {len(sources)} notebooks"
+
+
+def lecture_sources(root: Path) -> list[Path]:
+    """The sources ``notebooks/NN_name.py`` in order, none of them missing beside its notebook."""
+    folder = root / "notebooks"
+    sources = sorted(folder.glob("[0-9][0-9]_*.py"))
+    if not sources:
+        raise FileNotFoundError(f"there are no notebooks/NN_name.py in {root}: run in the checkout")
+    orphans = set(folder.glob("*.ipynb")) - {stored(source) for source in sources}
+    for orphan in sorted(orphans):
+        raise ValueError(f"{orphan} has no source {orphan.with_suffix('.py').name}")
+    return sources
+
+
+def stored(source: Path) -> Path:
+    """Where the notebook made from ``source`` lies."""
+    return source.with_suffix(".ipynb")
+
+
+def read_source(source: Path, root: Path) -> NotebookNode:
+    """The notebook that ``source`` describes: not run, with stable cell ids and plain metadata."""
+    text = stamp(source.read_text(encoding="utf-8"), repository_address(root), stored(source).name)
+    notebook = jupytext.reads(text, fmt="py:percent")
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        }
+    )
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for cell, cell_id in zip(notebook.cells, content_ids(notebook.cells), strict=True):
+        cell.id = cell_id
+    nbformat.validate(notebook)
+    return notebook
+
+
+def repository_address(root: Path) -> str:
+    """The repository's address, which stands once, in pyproject.toml."""
+    pyproject = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    return pyproject["project"]["urls"]["Repository"]
+
+
+def stamp(text: str, repository: str, notebook: str) -> str:
+    """Put the addresses into a source."""
+    page = repository.removeprefix("https://github.com/")
+    colab = f"https://colab.research.google.com/github/{page}/blob/main/notebooks/{notebook}"
+    return text.replace("{{repository}}", repository).replace("{{colab}}", colab)
+
+
+def content_ids(cells: list[NotebookNode]) -> list[str]:
+    """An id for each cell from its content alone, so that an edit changes only its own cell's.
+
+    Cells with equal content are told apart by their order among one another.
+    """
+    seen: dict[str, int] = {}
+    ids = []
+    for cell in cells:
+        content = f"{cell.cell_type}\n{cell.source}"
+        seen[content] = seen.get(content, 0) + 1
+        ids.append(hashlib.sha256(f"{content}\n{seen[content]}".encode()).hexdigest()[:12])
+    return ids
+
+
+def run_notebook(notebook: NotebookNode, source: Path) -> NotebookNode:
+    """Run ``notebook`` on one core in its own folder and keep what a reader should see.
+
+    Raises:
+        ValueError: a cell raised, or wrote to stderr.
+    """
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT_S,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(source.parent)}},
+        record_timing=False,
+        store_widget_state=False,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+    )
+    try:
+        client.execute(env=os.environ | {"OMP_NUM_THREADS": "1", "VHLIB_PROGRESS": "off"})
+    except CellExecutionError as error:
+        raise ValueError(f"{source}: a cell raised {error.ename}: {error.evalue}") from error
+    for cell in code_cells(notebook):
+        cell.outputs = [light for output in cell.outputs if (light := lightened(output))]
+        cell.metadata.pop("execution", None)
+        for output in cell.outputs:
+            if output.get("name") == "stderr":
+                raise ValueError(f"{source}: a cell wrote to stderr: {output.text.strip()!r}")
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata.language_info = nbformat.from_dict({"name": "python"})
+    return notebook
+
+
+def lightened(output: NotebookNode) -> NotebookNode | None:
+    """``output`` without its live widget, which a stored page can't show; None if that was all."""
+    data = output.get("data", {})
+    if WIDGET_VIEW not in data:
+        return output
+    light = output.copy()
+    light.data = {kind: value for kind, value in data.items() if kind != WIDGET_VIEW}
+    return light if any(kind != "text/plain" for kind in light.data) else None
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    """The cells that run."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def write_notebook(notebook: NotebookNode, path: Path) -> None:
+    """Store ``notebook`` atomically, byte for byte the same for the same content."""
+    with write_atomically(path) as file:
+        file.write((nbformat.writes(notebook, version=4).rstrip("\n") + "\n").encode())
+
+
+def check_edition(source: Path, root: Path) -> None:
+    """Compare a stored notebook's cells with its source, and see that its checked cells have run.
+
+    Raises:
+        ValueError: they differ; the message names the notebook and the cell.
+    """
+    path = stored(source)
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: run vh build")
+    ours, theirs = nbformat.read(path, as_version=4), read_source(source, root)
+    if len(ours.cells) != len(theirs.cells):
+        counts = f"{len(ours.cells)} cells, {source.name} has {len(theirs.cells)}"
+        raise ValueError(f"{path} has {counts}: run vh build")
+    for number, (cell, written) in enumerate(zip(ours.cells, theirs.cells, strict=True), start=1):
+        for field in ("cell_type", "source", "id", "metadata"):
+            if cell[field] != written[field]:
+                raise ValueError(
+                    f"{path}, cell {number}: its {field} isn't that of {source.name}: run vh build"
+                )
+        if CHECKED_MARK in cell.source and not (cell.execution_count and cell.outputs):
+            raise ValueError(f"{path}, cell {number}: a checked cell has no output: run vh build")
