@@ -1,0 +1,191 @@
+"""Keypoints of a posed body without its mesh, and their exact derivatives.
+
+A landmark is a vertex v of the posed mesh, the blend of its few bones k (eq. 7 of Loper 2015):
+
+    x = sum_k w_k [ G_k (t(betas, pose) - J_k) + p_k ]
+
+with G_k the bone's world rotation, J_k and p_k its joint at rest and posed, and t the vertex at
+rest, linear in the blend coefficients. So each (landmark, bone) *pair* needs one point
+
+    m = w_k (t(betas, pose) - J_k(betas)),    x = sum_k G_k m + w_k p_k,
+
+and forty pairs stand for a mesh of thousands of vertices. Nothing is approximated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vhlib.body.skeletons import SMPL_24, Skeleton
+from vhlib.body.skinning import KinematicTree, forward_kinematics, pose_features
+from vhlib.geometry.rotations import skew
+
+
+@dataclass(frozen=True, eq=False)
+class RestModel:
+    """The linear part of a body model: everything at rest that keypoints depend on.
+
+    Shapes: v_template (V, 3), shapedirs (V, 3, S), posedirs (V, 3, 9 (J-1)), lbs_weights (V, J),
+    J_template (J, 3), J_shapedirs (J, 3, S).
+    """
+
+    v_template: Tensor
+    shapedirs: Tensor
+    posedirs: Tensor
+    lbs_weights: Tensor
+    J_template: Tensor
+    J_shapedirs: Tensor
+    tree: KinematicTree
+
+
+@dataclass(frozen=True, eq=False)
+class KeypointJacobian:
+    """Keypoints (N, K, 3) before translation, and how they move.
+
+    ``d_rotation`` (N, K, 3, J, 3): by a small turn exp([delta]) in front of joint j's rotation,
+    delta in the frame of the parent. ``d_betas`` (N, K, 3, S). A translation moves all alike.
+    """
+
+    points: Tensor
+    d_rotation: Tensor
+    d_betas: Tensor
+
+
+class KeypointRegressor:
+    """One skeleton's points on one body model.
+
+    Raises:
+        ValueError: the skeleton needs landmarks that the model file doesn't name.
+    """
+
+    def __init__(self, model: RestModel, skeleton: Skeleton, landmarks: Mapping[str, int]):
+        dtype = model.v_template.dtype
+        joint_weights, landmark_weights, vertices = _sources(skeleton, landmarks)
+        weights = model.lbs_weights[vertices]
+        landmark, self.bone = weights.nonzero(as_tuple=True)
+        vertex = torch.tensor(vertices, dtype=torch.long, device=weights.device)[landmark]
+        share = weights[landmark, self.bone]
+        scale = share.double()[:, None, None]
+        rest = model.v_template.double()[vertex] - model.J_template.double()[self.bone]
+        by_shape = model.shapedirs.double()[vertex] - model.J_shapedirs.double()[self.bone]
+        by_pose = scale * model.posedirs.double()[vertex]
+
+        self.tree = model.tree
+        self.joint_template, self.joint_shapedirs = model.J_template, model.J_shapedirs
+        self.share = share
+        self.pair_template = (scale[..., 0] * rest).to(dtype)
+        self.pair_shapedirs = (scale * by_shape).to(dtype)
+        self.pair_posedirs = by_pose.to(dtype)
+        self.joint_weights = joint_weights.to(share)
+        self.pair_weights = landmark_weights.to(share)[:, landmark]
+        self.ancestors = model.tree.ancestors.to(share)
+
+    def points(
+        self, betas: Float[Tensor, "N S"], rotations: Float[Tensor, "N J 3 3"]
+    ) -> Float[Tensor, "N K 3"]:
+        """Keypoints before translation; ``rotations`` include the global orientation."""
+        joints = self._joints(betas)
+        world, posed = forward_kinematics(rotations, joints, self.tree)
+        return self._combine(posed, self._pairs(betas, rotations, world, posed))
+
+    def linearize(
+        self, betas: Float[Tensor, "N S"], rotations: Float[Tensor, "N J 3 3"]
+    ) -> KeypointJacobian:
+        """Keypoints with their analytic Jacobian."""
+        joints = self._joints(betas)
+        world, posed = forward_kinematics(rotations, joints, self.tree)
+        pairs = self._pairs(betas, rotations, world, posed)
+        above = self._parent_rotations(world)
+        d_rotation = self._d_turn(above, posed, pairs)
+        if self.bone.numel():
+            d_rotation[..., 1:, :] += self._d_correctives(rotations, world)
+        return KeypointJacobian(
+            self._combine(posed, pairs), d_rotation, self._d_betas(betas, above, world)
+        )
+
+    def _joints(self, betas: Tensor) -> Tensor:
+        return self.joint_template + (betas @ self.joint_shapedirs.flatten(0, 1).T).unflatten(
+            -1, (-1, 3)
+        )
+
+    def _pairs(self, betas: Tensor, rotations: Tensor, world: Tensor, posed: Tensor) -> Tensor:
+        """(N, P, 3): what each pair contributes to its landmark."""
+        features = pose_features(rotations[:, 1:])
+        offsets = betas @ self.pair_shapedirs.flatten(0, 1).T
+        offsets = offsets + features @ self.pair_posedirs.flatten(0, 1).T
+        local = self.pair_template + offsets.unflatten(-1, (-1, 3))
+        return _rotate(world[:, self.bone], local) + self.share[:, None] * posed[:, self.bone]
+
+    def _combine(self, posed: Tensor, pairs: Tensor) -> Tensor:
+        return self.joint_weights @ posed + self.pair_weights @ pairs
+
+    def _parent_rotations(self, world: Tensor) -> Tensor:
+        """World rotation of each joint's parent frame; the root's is the world itself."""
+        identity = torch.eye(3, dtype=world.dtype, device=world.device)
+        above = world[:, list(self.tree.parents[1:])]
+        return torch.cat([identity.expand(len(world), 1, 3, 3), above], 1)
+
+    def _d_turn(self, above: Tensor, posed: Tensor, pairs: Tensor) -> Tensor:
+        """Turning joint j carries everything below it round p_j: d x = a x (x_below - p_j)."""
+        by_joint = self.joint_weights[:, :, None] * self.ancestors  # (K, below, j)
+        by_pair = self.pair_weights[:, :, None] * self.ancestors[self.bone]
+        weight = by_joint.sum(1) + (by_pair * self.share[:, None]).sum(1)
+        carried = torch.einsum("ksj,nsc->nkjc", by_joint, posed)
+        carried = carried + torch.einsum("kpj,npc->nkjc", by_pair, pairs)
+        arm = carried - weight[..., None] * posed[:, None]
+        axes = above.transpose(-1, -2)[:, None]  # rows are the parent's axes in the world
+        turned = torch.linalg.cross(axes, arm[:, :, :, None], dim=-1)  # (N, K, J, axis, 3)
+        return turned.permute(0, 1, 4, 2, 3)
+
+    def _d_correctives(self, rotations: Tensor, world: Tensor) -> Tensor:
+        """The pose blend shapes' part: (N, K, 3, J-1, 3)."""
+        generators = skew(torch.eye(3, dtype=rotations.dtype, device=rotations.device))
+        # d R / d delta_m = [e_m]x R, one (3, 3) block for each joint and axis m.
+        d_feature = generators @ rotations[:, 1:, None]
+        directions = self.pair_posedirs.flatten(0, 1).unflatten(-1, (-1, 9))  # (3P, J-1, 9)
+        moved = torch.einsum("qjf,njmf->nqjm", directions, d_feature.flatten(-2))
+        moved = world[:, self.bone] @ moved.unflatten(1, (-1, 3)).flatten(3)
+        combined = self.pair_weights @ moved.flatten(2)
+        return combined.unflatten(-1, (3, *d_feature.shape[1:3]))
+
+    def _d_betas(self, betas: Tensor, above: Tensor, world: Tensor) -> Tensor:
+        """Bones grow with the shape and push everything below along: (N, K, 3, S)."""
+        parents = [0, *self.tree.parents[1:]]
+        bones = self.joint_shapedirs - self.joint_shapedirs[parents]
+        bones = torch.cat([self.joint_shapedirs[:1], bones[1:]])
+        d_posed = (self.ancestors @ (above @ bones).flatten(2)).unflatten(-1, (3, -1))
+        d_pairs = world[:, self.bone] @ self.pair_shapedirs
+        d_pairs = d_pairs + self.share[:, None, None] * d_posed[:, self.bone]
+        d_points = self.joint_weights @ d_posed.flatten(2) + self.pair_weights @ d_pairs.flatten(2)
+        return d_points.unflatten(-1, (3, betas.shape[-1]))
+
+
+def _rotate(rotations: Tensor, points: Tensor) -> Tensor:
+    return (rotations @ points[..., None])[..., 0]
+
+
+def _sources(skeleton: Skeleton, landmarks: Mapping[str, int]) -> tuple[Tensor, Tensor, list[int]]:
+    """Weights of each point on joints (K, J) and landmarks (K, L), and the landmarks' vertices."""
+    joints = {name: index for index, name in enumerate(SMPL_24.names)}
+    needed = {name for source in skeleton.points.values() for name in source if name not in joints}
+    missing = sorted(needed - set(landmarks))
+    if missing:
+        raise ValueError(
+            f"{skeleton.name} needs the landmark vertices {', '.join(missing)}, which this model "
+            f"doesn't name; store their vertex ids in the model file (see convert-model)"
+        )
+    names = sorted(needed)
+    joint_weights = torch.zeros(len(skeleton), len(joints), dtype=torch.float64)
+    landmark_weights = torch.zeros(len(skeleton), len(names), dtype=torch.float64)
+    for row, source in enumerate(skeleton.points.values()):
+        for name, weight in source.items():
+            if name in joints:
+                joint_weights[row, joints[name]] = weight
+            else:
+                landmark_weights[row, names.index(name)] = weight
+    return joint_weights, landmark_weights, [landmarks[name] for name in names]

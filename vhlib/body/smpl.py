@@ -1,0 +1,226 @@
+"""SMPL as a module: a model file's buffers, the paper's function, keypoints without the mesh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vhlib.body.keypoint_regressor import KeypointRegressor, RestModel
+from vhlib.body.model_files import BodyModelData, find_model, read_model
+from vhlib.body.skeletons import SMPL_24, Skeleton, get_skeleton
+from vhlib.body.skinning import (
+    KinematicTree,
+    bone_transforms,
+    forward_kinematics,
+    pose_features,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class BodyParameters:
+    """What SMPL is driven by; ``smpl(**vars(parameters))`` gives the body.
+
+    betas (*batch, S) in standard deviations; body_pose (*batch, 23, 3, 3) and global_orient
+    (*batch, 3, 3) rotation matrices; transl (*batch, 3) metres.
+    """
+
+    betas: Float[Tensor, "*batch S"]
+    body_pose: Float[Tensor, "*batch K 3 3"]
+    global_orient: Float[Tensor, "*batch 3 3"]
+    transl: Float[Tensor, "*batch 3"]
+
+    def __getitem__(self, index) -> BodyParameters:
+        """Index the batch axes of every field alike."""
+        return BodyParameters(**{name: value[index] for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True, eq=False)
+class BodyOutput:
+    """vertices (*batch, V, 3) and joints (*batch, J, 3), metres."""
+
+    vertices: Float[Tensor, "*batch V 3"]
+    joints: Float[Tensor, "*batch J 3"]
+
+
+class SMPL(nn.Module):
+    """A skinned, vertex-based body model [Loper et al. 2015].
+
+    Every argument of ``forward`` and ``keypoints`` may be left out: zero betas, rest pose, no
+    translation. Leading batch axes broadcast. Rotations are matrices; turn axis-angle into them
+    with ``vhlib.geometry.axis_angle_to_matrix``.
+
+    Args:
+        data: a validated model file.
+        num_betas: how many of the file's shape components to use.
+
+    Raises:
+        ValueError: the file has fewer shape components.
+    """
+
+    v_template: Tensor  # (V, 3)
+    faces: Tensor  # (F, 3)
+    lbs_weights: Tensor  # (V, J)
+    J_regressor: Tensor  # (J, V)
+    parents: Tensor  # (J,), -1 for the root
+
+    def __init__(self, data: BodyModelData, num_betas: int = 10):
+        super().__init__()
+        if not 0 < num_betas <= data.num_shape_components:
+            raise ValueError(
+                f"num_betas = {num_betas}: the model has {data.num_shape_components} components"
+            )
+        self.tree = KinematicTree(data.parents)
+        self.num_betas = num_betas
+        self.landmarks = dict(data.landmarks)
+        self._regressors: dict[tuple, KeypointRegressor] = {}
+        shapedirs = data.shapedirs[..., :num_betas]
+
+        def store(name: str, values) -> None:
+            tensor = torch.as_tensor(values, dtype=torch.float32).contiguous()
+            self.register_buffer(name, tensor, persistent=False)
+
+        store("v_template", data.v_template)
+        store("lbs_weights", data.lbs_weights)
+        store("J_regressor", data.J_regressor)
+        # Joints are linear in betas, so two small products stand for the regressor (eq. 10).
+        store("J_template", data.J_regressor @ data.v_template)
+        store(
+            "J_shapedirs",
+            torch.tensordot(torch.tensor(data.J_regressor), torch.tensor(shapedirs), 1),
+        )
+        # Shape and pose directions as one matrix, (S + 9 (J - 1), 3, V), coordinates outermost:
+        # one product gives all offsets, and each coordinate of the mesh lies in one piece.
+        directions = torch.cat([torch.tensor(shapedirs), torch.tensor(data.posedirs)], -1)
+        store("_directions", directions.permute(2, 1, 0))
+        self.register_buffer("faces", torch.as_tensor(data.faces, dtype=torch.long), False)
+        self.register_buffer("parents", torch.tensor(data.parents), False)
+
+    @classmethod
+    def load(cls, name_or_path: str | Path = "neutral", num_betas: int = 10) -> SMPL:
+        """One of the open bodies ("neutral", "female", "male") or any SMPL-format file.
+
+        Raises:
+            ValueError, FileNotFoundError: one line that names the file and what is wrong in it.
+        """
+        return cls(read_model(find_model(name_or_path)), num_betas)
+
+    @property
+    def shapedirs(self) -> Float[Tensor, "V 3 S"]:
+        """Shape directions, metres per standard deviation."""
+        return self._directions[: self.num_betas].permute(2, 1, 0)
+
+    @property
+    def posedirs(self) -> Float[Tensor, "V 3 P"]:
+        """Pose-corrective directions, metres per entry of ``pose_features``."""
+        return self._directions[self.num_betas :].permute(2, 1, 0)
+
+    def forward(
+        self,
+        betas: Tensor | None = None,
+        body_pose: Tensor | None = None,
+        global_orient: Tensor | None = None,
+        transl: Tensor | None = None,
+    ) -> BodyOutput:
+        """Vertices and joints of the posed body.
+
+        Shapes as in ``BodyParameters``. Raises ValueError for wrong shapes or dtypes.
+        """
+        batch, betas, rotations, transl = self._arguments(betas, body_pose, global_orient, transl)
+        joints = self.J_template + (betas @ self.J_shapedirs.flatten(0, 1).T).unflatten(-1, (-1, 3))
+        world, posed = forward_kinematics(rotations, joints, self.tree)
+        at_rest = self._rest_vertices(betas, rotations)
+        vertices = self._skin(at_rest, bone_transforms(world, posed, joints))
+        vertices, posed = vertices + transl[:, None], posed + transl[:, None]
+        return BodyOutput(vertices.unflatten(0, batch), posed.unflatten(0, batch))
+
+    def keypoints(
+        self,
+        skeleton: str | Skeleton,
+        betas: Tensor | None = None,
+        body_pose: Tensor | None = None,
+        global_orient: Tensor | None = None,
+        transl: Tensor | None = None,
+    ) -> Float[Tensor, "*batch K 3"]:
+        """Points of a named skeleton, exactly those of the posed mesh, without building it.
+
+        Raises ValueError if the skeleton needs landmarks that the model doesn't have.
+        """
+        batch, betas, rotations, transl = self._arguments(betas, body_pose, global_orient, transl)
+        points = self.keypoint_regressor(skeleton).points(betas, rotations)
+        return (points + transl[:, None]).unflatten(0, batch)
+
+    def keypoint_regressor(self, skeleton: str | Skeleton) -> KeypointRegressor:
+        """The compiled form of ``keypoints``, also with derivatives; made once per skeleton."""
+        skeleton = get_skeleton(skeleton)
+        key = (skeleton.name, self.v_template.dtype, self.v_template.device)
+        if key not in self._regressors:
+            if len(self.parents) != len(SMPL_24):
+                raise ValueError(
+                    f"skeletons are defined for SMPL's {len(SMPL_24)} joints, this model has "
+                    f"{len(self.parents)}"
+                )
+            self._regressors[key] = KeypointRegressor(self._rest_model(), skeleton, self.landmarks)
+        return self._regressors[key]
+
+    def _rest_model(self) -> RestModel:
+        return RestModel(
+            *(self.v_template, self.shapedirs, self.posedirs, self.lbs_weights),
+            *(self.J_template, self.J_shapedirs, self.tree),
+        )
+
+    def _rest_vertices(self, betas: Tensor, rotations: Tensor) -> Float[Tensor, "N 3 V"]:
+        """T(betas, pose) of eq. 6, coordinates first."""
+        coefficients = torch.cat([betas, pose_features(rotations[:, 1:])], -1)
+        template = self.v_template.T.reshape(-1)
+        offsets = torch.addmm(template, coefficients, self._directions.flatten(1))
+        return offsets.unflatten(-1, (3, -1))
+
+    def _skin(self, at_rest: Tensor, transforms: Tensor) -> Float[Tensor, "N V 3"]:
+        """Linear blend skinning (eq. 2), coordinates first."""
+        rows = transforms.permute(0, 2, 3, 1).flatten(0, 2)  # (N * 3 * 4, J)
+        blended = (rows @ self.lbs_weights.T).unflatten(0, (-1, 3, 4))
+        posed = blended[:, :, 3]
+        for axis in range(3):
+            posed = torch.addcmul(posed, blended[:, :, axis], at_rest[:, axis, None])
+        return posed.transpose(1, 2)
+
+    def _arguments(
+        self, betas, body_pose, global_orient, transl
+    ) -> tuple[torch.Size, Tensor, Tensor, Tensor]:
+        """Defaults filled in, batch axes broadcast and flattened to one."""
+        num_joints = len(self.parents)
+        events = {
+            "betas": (betas, (self.num_betas,)),
+            "body_pose": (body_pose, (num_joints - 1, 3, 3)),
+            "global_orient": (global_orient, (3, 3)),
+            "transl": (transl, (3,)),
+        }
+        for name, (value, shape) in events.items():
+            if value is not None:
+                self._check(name, value, shape)
+        batch = torch.broadcast_shapes(
+            *(v.shape[: v.ndim - len(shape)] for v, shape in events.values() if v is not None)
+        )
+        flat = []
+        for value, shape in events.values():
+            if value is None:
+                zero = self.v_template.new_zeros(shape)
+                value = zero + torch.eye(3).to(zero) if shape[-2:] == (3, 3) else zero
+            flat.append(value.expand(*batch, *shape).reshape(-1, *shape))
+        betas, body_pose, global_orient, transl = flat
+        return batch, betas, torch.cat([global_orient[:, None], body_pose], 1), transl
+
+    def _check(self, name: str, value: Tensor, shape: tuple[int, ...]) -> None:
+        if value.shape[value.ndim - len(shape) :] != shape or value.ndim < len(shape):
+            expected = ", ".join(["*batch", *map(str, shape)])
+            hint = "; rotations are matrices, see axis_angle_to_matrix" if 3 in shape[1:] else ""
+            raise ValueError(f"{name} must be ({expected}), got {tuple(value.shape)}{hint}")
+        if value.dtype != self.v_template.dtype:
+            raise ValueError(
+                f"{name} is {value.dtype}, the model {self.v_template.dtype}; convert one of them, "
+                f"for example with smpl.double()"
+            )

@@ -1,0 +1,108 @@
+"""The unknowns of a fit as one vector, and the keypoints of the bodies that it describes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vhlib.body import BodyParameters
+from vhlib.body.keypoint_regressor import KeypointRegressor
+from vhlib.geometry.rotations import axis_angle_to_matrix, left_jacobian, matrix_to_axis_angle
+
+
+def unknown_slices(num_joints: int, num_betas: int) -> dict[str, slice]:
+    """Where each block of unknowns stands in the vector: axis-angle, axis-angle, betas, metres."""
+    sizes = {
+        "global_orient": 3,
+        "body_pose": 3 * (num_joints - 1),
+        "betas": num_betas,
+        "transl": 3,
+    }
+    slices, start = {}, 0
+    for name, size in sizes.items():
+        slices[name] = slice(start, start + size)
+        start += size
+    return slices
+
+
+def pack(parameters: BodyParameters) -> Float[Tensor, "N n"]:
+    """Body parameters with one batch axis as the solver's vector; rotations become axis-angle."""
+    body_pose = matrix_to_axis_angle(parameters.body_pose).flatten(-2)
+    global_orient = matrix_to_axis_angle(parameters.global_orient)
+    return torch.cat([global_orient, body_pose, parameters.betas, parameters.transl], -1)
+
+
+@dataclass(frozen=True, eq=False)
+class PosedBody:
+    """N candidate bodies, described by a vector of unknowns (see ``unknown_slices``).
+
+    Everything is computed when it is first asked for, and once.
+    """
+
+    regressor: KeypointRegressor
+    vector: Float[Tensor, "N n"]
+
+    @cached_property
+    def slices(self) -> dict[str, slice]:
+        """Where each block of unknowns stands in the vector."""
+        num_joints, _, num_betas = self.regressor.joint_shapedirs.shape
+        return unknown_slices(num_joints, num_betas)
+
+    @property
+    def body_pose(self) -> Float[Tensor, "N 3*K"]:
+        """Axis-angle of every joint but the root."""
+        return self.vector[:, self.slices["body_pose"]]
+
+    @property
+    def betas(self) -> Float[Tensor, "N S"]:
+        """Shape coefficients."""
+        return self.vector[:, self.slices["betas"]]
+
+    @property
+    def transl(self) -> Float[Tensor, "N 3"]:
+        """Translation, metres."""
+        return self.vector[:, self.slices["transl"]]
+
+    @property
+    def axis_angle(self) -> Float[Tensor, "N J 3"]:
+        """Axis-angle of all joints, the root first."""
+        end = self.slices["body_pose"].stop
+        return self.vector[:, :end].unflatten(-1, (-1, 3))
+
+    @cached_property
+    def rotations(self) -> Float[Tensor, "N J 3 3"]:
+        """Rotation matrices of all joints."""
+        return axis_angle_to_matrix(self.axis_angle)
+
+    @cached_property
+    def points(self) -> Float[Tensor, "N K 3"]:
+        """Keypoints in the camera frame, metres."""
+        if "_linearized" in vars(self):
+            points = self._linearized.points
+        else:
+            points = self.regressor.points(self.betas, self.rotations)
+        return points + self.transl[:, None]
+
+    @cached_property
+    def points_jacobian(self) -> Float[Tensor, "N K 3 n"]:
+        """Derivatives of ``points`` by the vector, analytic."""
+        linearized = self._linearized
+        # The regressor differentiates by turns of each joint; d turn = J_l d axis_angle.
+        by_axis_angle = torch.einsum(
+            "nkcjt,njta->nkcja", linearized.d_rotation, left_jacobian(self.axis_angle)
+        )
+        identity = torch.eye(3, dtype=self.vector.dtype, device=self.vector.device)
+        by_transl = identity.expand(*linearized.points.shape, 3)
+        return torch.cat([by_axis_angle.flatten(-2), linearized.d_betas, by_transl], -1)
+
+    @cached_property
+    def _linearized(self):
+        return self.regressor.linearize(self.betas, self.rotations)
+
+    def parameters(self) -> BodyParameters:
+        """The same bodies as SMPL's parameters, rotations as matrices."""
+        return BodyParameters(self.betas, self.rotations[:, 1:], self.rotations[:, 0], self.transl)
