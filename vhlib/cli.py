@@ -221,3 +221,7 @@ def run_build(options: argparse.Namespace) -> str:
     from vhlib.course.editions import build
 
     return build(Path.cwd(), check=options.check)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
