@@ -143,9 +143,9 @@ def lightened(output: NotebookNode) -> NotebookNode | None:
     data = output.get("data", {})
     if WIDGET_VIEW not in data:
         return output
-    light = output.copy()
-    light.data = {kind: value for kind, value in data.items() if kind != WIDGET_VIEW}
-    return light if any(kind != "text/plain" for kind in light.data) else None
+    still = {kind: value for kind, value in data.items() if kind != WIDGET_VIEW}
+    shows_something = any(kind != "text/plain" for kind in still)
+    return nbformat.from_dict({**output, "data": still}) if shows_something else None
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
