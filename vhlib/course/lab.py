@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+SETTINGS = Path(__file__).parent / "lab_settings"
+"""Defaults for Lab: it fetches no news, and doesn't greet a newcomer with a question about them."""
+
 
 def lab_arguments(notebook: Path, port: int | None, browser: bool) -> list[str]:
-    """JupyterLab's own options: open ``notebook``, serve this folder, fetch no news.
+    """JupyterLab's own options to serve this folder and open ``notebook``.
 
     Raises:
         FileNotFoundError: the current folder doesn't hold ``notebook``.
@@ -20,9 +23,6 @@ def lab_arguments(notebook: Path, port: int | None, browser: bool) -> list[str]:
     options = [
         f"--ServerApp.root_dir={Path.cwd()}",
         f"--LabApp.default_url=/lab/tree/{address}",
-        # Without these Lab fetches its news feed and greets a newcomer with a question about it.
-        "--LabApp.news_url=None",
-        "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
     ]
     if port is not None:
         options += [f"--ServerApp.port={port}"]
@@ -48,4 +48,6 @@ def serve_lab(notebook: Path, port: int | None = None, browser: bool = True) -> 
     arguments = lab_arguments(notebook, port, browser)
     from jupyterlab.labapp import LabApp
 
+    others = os.environ.get("JUPYTER_CONFIG_PATH")
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, [str(SETTINGS), others]))
     LabApp.launch_instance(argv=arguments)
