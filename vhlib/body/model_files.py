@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from importlib import resources
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from vhlib.body.model_data import (
     build_model,
     model_arrays,
 )
+from vhlib.body.pickled_arrays import MAX_BYTES, read_pickled_arrays
+from vhlib.body.safe_pickle import PickleError
 from vhlib.files import write_atomically
 
 __all__ = [
@@ -30,9 +33,6 @@ __all__ = [
 
 BODY_NAMES = ("neutral", "female", "male")
 KEYS = (*REQUIRED_SHAPES, *OPTIONAL_SHAPES)
-
-# The largest public models (SMPL-X with 400 shape directions) take about 300 MB.
-MAX_FILE_BYTES = 2 * 2**30
 
 
 def find_model(name_or_path: str | Path) -> Path:
@@ -64,11 +64,15 @@ def read_model(path: str | Path) -> BodyModelData:
     """
     path = Path(path)
     try:
+        if not path.exists():
+            raise FileNotFoundError
         return build_model(_read_arrays(path))
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no model file {path}") from None
+    except PickleError as error:
+        raise ModelFileError(_one_line(error)) from None
     except (ModelFileError, OSError) as error:
-        raise ModelFileError(" ".join(f"{path}: {error}".split())) from None
+        raise ModelFileError(_one_line(f"{path}: {error}")) from None
 
 
 def write_model(model: BodyModelData, path: str | Path) -> None:
@@ -99,6 +103,10 @@ def convert_model(source: str | Path, target: str | Path) -> None:
     write_model(read_model(source), target)
 
 
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())
+
+
 def _member(key: str) -> zipfile.ZipInfo:
     """A zip entry that doesn't depend on the clock or the system."""
     info = zipfile.ZipInfo(f"{key}.npy", date_time=(1980, 1, 1, 0, 0, 0))
@@ -113,18 +121,38 @@ def _npy_bytes(array: np.ndarray) -> bytes:
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise ModelFileError("is a folder or a device, expected a file (.npz or .pkl)")
     with path.open("rb") as file:
-        if zipfile.is_zipfile(file):
-            with zipfile.ZipFile(file) as archive:
-                return {key: _read_member(archive, key) for key in _members(archive)}
-    raise ModelFileError("isn't an npz file")
+        start = file.read(4)
+    if not start:
+        raise ModelFileError("is empty; get the file again")
+    if start == b"PK\x03\x04":
+        return _read_npz(path)
+    return read_pickled_arrays(path, KEYS)
 
 
-def _members(archive: zipfile.ZipFile) -> list[str]:
-    names = set(archive.namelist())
-    return [key for key in KEYS if f"{key}.npy" in names]
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    """The known arrays of an npz; whatever damage does to zip or numpy becomes one error."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            known = [members[key] for key in KEYS if key in members]
+            if sum(info.file_size for info in known) > MAX_BYTES:
+                raise ModelFileError(f"unpacks to over {MAX_BYTES} bytes, which no body model does")
+            return {key: _read_member(archive, members[key]) for key in KEYS if key in members}
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ModelFileError(f"is a damaged npz ({error}); get the file again") from None
 
 
-def _read_member(archive: zipfile.ZipFile, key: str) -> np.ndarray:
-    with archive.open(f"{key}.npy") as member:
-        return np.lib.format.read_array(member, allow_pickle=False)
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(info) as member:
+        try:
+            return np.lib.format.read_array(member, allow_pickle=False)
+        except (ValueError, MemoryError) as error:
+            raise ModelFileError(
+                f"{info.filename} can't be read ({error}); {_NPZ_ADVICE}"
+            ) from None
+
+
+_NPZ_ADVICE = "arrays of Python objects aren't read: run vh convert-model on the original pickle"
