@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from vhlib.body.safe_pickle import read_pickled_arrays
+from vhlib.body.pickled_arrays import read_pickled_arrays
 from vhlib.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 
 POSE_SIZE = 69
@@ -36,7 +36,7 @@ class GaussianMixturePrior(nn.Module):
     """How unlike recorded poses a pose is: the negative log of the mixture's best component.
 
     ``E(theta) = min_k 1/2 (theta - mu_k)^T Sigma_k^-1 (theta - mu_k) - log c_k`` with
-    ``c_k = w_k / ((2 pi)^(69/2) sqrt|Sigma_k| / min_j sqrt|Sigma_j|)``. The division by the smallest
+    ``c_k = w_k / ((2 pi)^(69/2) sqrt|Sigma_k| / min_j sqrt|Sigma_j|)``. Dividing by the smallest
     determinant only shifts E; with it every ``-log c_k`` is positive, so E is, and E is a sum of
     squares. Determinants of 69 small variances underflow: their logarithms are taken in float64.
     Source: Bogo et al., Keep it SMPL, 2016, section 3.2 and equation 4.
@@ -55,6 +55,7 @@ class GaussianMixturePrior(nn.Module):
     weights: Float[Tensor, " M"]
     constants: Float[Tensor, " M"]
     whitening: Float[Tensor, "M 69 69"]
+    whitened_means: Float[Tensor, "M 69"]
     precisions: Float[Tensor, "M 69 69"]
 
     def __init__(
@@ -84,13 +85,14 @@ class GaussianMixturePrior(nn.Module):
             "weights": weights,
             "constants": constants,
             "whitening": whitening / math.sqrt(2),
+            "whitened_means": (whitening @ means[..., None])[..., 0] / math.sqrt(2),
             "precisions": whitening.mT @ whitening,
         }
         for name, value in buffers.items():
             self.register_buffer(name, value.to(dtype))
 
     @property
-    def mean_pose(self) -> Float[Tensor, "69"]:
+    def mean_pose(self) -> Float[Tensor, " pose"]:
         """``sum_k w_k mu_k``, the pose that SMPLify starts from, as axis-angle."""
         return self.weights @ self.means
 
@@ -136,10 +138,8 @@ class GaussianMixturePrior(nn.Module):
 
     def _whitened(self, axis_angle: Tensor) -> Tensor:
         """``W_k (theta - mu_k)`` for every component, (*batch, M, 69), by one matrix product."""
-        components = len(self.weights)
-        stacked = self.whitening.flatten(0, 1)
-        shift = (self.whitening @ self.means[..., None]).flatten()
-        return (axis_angle @ stacked.mT - shift).unflatten(-1, (components, POSE_SIZE))
+        product = axis_angle @ self.whitening.flatten(0, 1).mT
+        return product.unflatten(-1, self.whitened_means.shape) - self.whitened_means
 
     def _component_energies(self, whitened: Tensor) -> Tensor:
         return whitened.square().sum(-1) + self.constants
@@ -158,19 +158,22 @@ def read_mixture(path: str | Path, dtype: torch.dtype = torch.float32) -> Gaussi
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no pose prior file {path}")
+    arrays = _read_npz(path) if zipfile.is_zipfile(path) else read_pickled_arrays(path, _KEYS)
+    missing = [key for key in _KEYS if key not in arrays]
+    if missing:
+        raise ValueError(f"{path}: no {', '.join(missing)}; a mixture has {', '.join(_KEYS)}")
     try:
-        arrays = _read_npz(path) if zipfile.is_zipfile(path) else read_pickled_arrays(path, _KEYS)
-        missing = [key for key in _KEYS if key not in arrays]
-        if missing:
-            raise ValueError(f"has no {', '.join(missing)}; a mixture needs {', '.join(_KEYS)}")
-        return GaussianMixturePrior(*(arrays[key].astype(np.float64) for key in _KEYS), dtype=dtype)
-    except (ValueError, zipfile.BadZipFile) as error:
+        return GaussianMixturePrior(*(np.asarray(arrays[key]) for key in _KEYS), dtype=dtype)
+    except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
 def _read_npz(path: Path) -> Mapping[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as archive:
-        return {key: archive[key] for key in _KEYS if key in archive}
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in _KEYS if key in archive}
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: not a readable npz ({error})") from None
 
 
 def _check_mixture(means: Tensor, covars: Tensor, weights: Tensor) -> None:
