@@ -1,8 +1,9 @@
-"""Writing files so that a reader never sees half of one."""
+"""Writing files so that a reader never sees half of one, nor half of a set."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,3 +36,31 @@ def write_atomically(path: str | Path) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def write_folder_atomically(folder: str | Path) -> Iterator[Path]:
+    """An empty folder to write files into; they move to ``folder`` when the block ends well.
+
+    ``folder`` is made if it is missing; files of the same names are replaced.
+
+    Raises:
+        OSError: ``folder`` is a file, can't be made, or has a folder in the way of a file.
+    """
+    folder = Path(folder)
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise NotADirectoryError(f"{existing} is a file, expected a folder to write to")
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=existing))
+    try:
+        yield staging
+        files = sorted(staging.iterdir())
+        for blocked in (folder / file.name for file in files if (folder / file.name).is_dir()):
+            raise IsADirectoryError(f"{blocked} is a folder in the way of an output file")
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            file.replace(folder / file.name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)

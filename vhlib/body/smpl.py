@@ -133,9 +133,12 @@ class SMPL(nn.Module):
         joints = self.J_template + (betas @ self.J_shapedirs.flatten(0, 1).T).unflatten(-1, (-1, 3))
         world, posed = forward_kinematics(rotations, joints, self.tree)
         at_rest = self._rest_vertices(betas, rotations)
-        vertices = self._skin(at_rest, bone_transforms(world, posed, joints))
-        vertices, posed = vertices + transl[:, None], posed + transl[:, None]
-        return BodyOutput(vertices.unflatten(0, batch), posed.unflatten(0, batch))
+        transforms = bone_transforms(world, posed + transl[:, None], joints)
+        vertices = self._skin(at_rest, transforms)
+        return BodyOutput(
+            vertices.reshape(*batch, *self.v_template.shape),
+            (posed + transl[:, None]).reshape(*batch, *joints.shape[1:]),
+        )
 
     def keypoints(
         self,
@@ -151,7 +154,7 @@ class SMPL(nn.Module):
         """
         batch, betas, rotations, transl = self._arguments(betas, body_pose, global_orient, transl)
         points = self.keypoint_regressor(skeleton).points(betas, rotations)
-        return (points + transl[:, None]).unflatten(0, batch)
+        return (points + transl[:, None]).reshape(*batch, *points.shape[1:])
 
     def keypoint_regressor(self, skeleton: str | Skeleton) -> KeypointRegressor:
         """The compiled form of ``keypoints``, also with derivatives; made once per skeleton."""
@@ -186,7 +189,7 @@ class SMPL(nn.Module):
         posed = blended[:, :, 3]
         for axis in range(3):
             posed = torch.addcmul(posed, blended[:, :, axis], at_rest[:, axis, None])
-        return posed.transpose(1, 2)
+        return posed.transpose(1, 2).contiguous()
 
     def _arguments(
         self, betas, body_pose, global_orient, transl

@@ -1,0 +1,292 @@
+"""SMPLify: a body from 2D keypoints by minimising an energy in stages [Bogo et al. 2016].
+
+Every image is a problem of its own; a batch of them is solved together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vhlib.body import SMPL, BodyParameters, Keypoints
+from vhlib.body.skeletons import get_skeleton
+from vhlib.fitting.energies import Bending, PosePrior, Reprojection, ShapePrior, Term
+from vhlib.fitting.posed_body import PosedBody, pack, unknown_slices
+from vhlib.fitting.priors import load_pose_prior
+from vhlib.fitting.priors.gmm import GaussianMixturePrior
+from vhlib.fitting.solvers import Problem, levenberg_marquardt
+from vhlib.geometry import PerspectiveCamera, axis_angle_to_matrix, matrix_to_axis_angle
+from vhlib.geometry.camera_estimates import estimate_translation
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One minimisation: which unknowns are free, and how much each term counts.
+
+    Args:
+        name: for the history.
+        free: blocks of unknowns, of "global_orient", "body_pose", "betas", "transl".
+        weights: term name -> weight of its residuals, squared in the energy; a term that isn't
+            named is off.
+        iterations: at most so many Levenberg-Marquardt steps.
+        tolerance: a body is done when a step lowers its energy by less than this share.
+    """
+
+    name: str
+    free: tuple[str, ...]
+    weights: Mapping[str, float]
+    iterations: int
+    tolerance: float = 1e-4
+
+
+ALL_UNKNOWNS = ("global_orient", "body_pose", "betas", "transl")
+# The last stage of the original (Bogo 2016, released code), except the bending weight: 15.2 there
+# forces straight knees to bend.
+BODY_WEIGHTS = {"reprojection": 1.0, "pose_prior": 4.78, "bending": 3.0, "shape_prior": 5.0}
+
+COLD_START = (
+    Stage("camera", ("global_orient", "transl"), {"reprojection": 1.0}, 15),
+    Stage("body", ALL_UNKNOWNS, BODY_WEIGHTS, 10),
+    Stage("refine", ALL_UNKNOWNS, BODY_WEIGHTS, 50, 1e-5),
+)
+WARM_START = (Stage("refine", ALL_UNKNOWNS, BODY_WEIGHTS, 8),)
+
+# Points that detectors and SMPL define differently by several centimetres.
+AMBIGUOUS_POINTS: Mapping[str, tuple[str, ...]] = {
+    "openpose_25": ("neck", "mid_hip"),
+    "openpose_25b": ("upper_neck", "head_top"),
+    "lsp_14": ("neck",),
+    "h36m_17": ("spine", "thorax", "jaw"),
+}
+# Seen from the front or from behind: the two sides of depth that an upright picture can't tell.
+START_YAWS = (0.0, math.pi)
+# Metres from the camera at which a fit may start.
+PLAUSIBLE_DEPTH = (1.0, 50.0)
+# Below this confidence a detector's position says little.
+MIN_CONFIDENCE = 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class StageRecord:
+    """What one stage did: the energy after each step (steps + 1, N), and each body's steps (N,)."""
+
+    name: str
+    energy: Tensor
+    iterations: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """The bodies that were found.
+
+    body_parameters: in the camera frame, transl in metres. energy (*batch,): total of the last
+    stage; energy_terms: its weighted parts by name. projected_keypoints (*batch, K, 2): pixels of
+    the full image in the order of the input. history: one record a stage.
+    """
+
+    body_parameters: BodyParameters
+    energy: Float[Tensor, "*batch"]
+    energy_terms: Mapping[str, Float[Tensor, "*batch"]]
+    projected_keypoints: Float[Tensor, "*batch K 2"]
+    history: Sequence[StageRecord]
+
+
+def fit_smplify(
+    smpl: SMPL,
+    camera: PerspectiveCamera,
+    keypoints: Keypoints,
+    pose_prior: GaussianMixturePrior | None = None,
+    schedule: Sequence[Stage] | None = None,
+    init: BodyParameters | None = None,
+) -> Fit:
+    """Fit a body to the keypoints of each image.
+
+    Args:
+        smpl: the body model.
+        camera: focal length and principal point in pixels; its place in the world is ignored, the
+            body is found in the camera's own frame. Fields may carry the keypoints' batch axes.
+        keypoints: (*batch, K); only points that are seen count.
+        pose_prior: the shipped mixture ("gmm") if left out.
+        schedule: stages; WARM_START with ``init``, COLD_START without.
+        init: bodies to start from, with the keypoints' batch axes.
+
+    Raises:
+        ValueError: a person of whom no usable keypoint is seen, or shapes that don't fit.
+    """
+    pose_prior = load_pose_prior("gmm") if pose_prior is None else pose_prior
+    if schedule is None:
+        schedule = COLD_START if init is None else WARM_START
+    batch = keypoints.confidence.shape[:-1]
+    camera = _in_own_frame(camera, batch)
+    flat = Keypoints(
+        keypoints.xy.reshape(-1, *keypoints.xy.shape[-2:]).to(smpl.v_template),
+        keypoints.confidence.reshape(-1, keypoints.confidence.shape[-1]).to(smpl.v_template),
+        keypoints.skeleton,
+    )
+    usable = usable_keypoints(flat)
+    regressor = smpl.keypoint_regressor(keypoints.skeleton)
+    terms = [Reprojection(camera, usable), PosePrior(pose_prior), Bending(), ShapePrior()]
+    if init is None:
+        start = _cold_starts(regressor, camera, usable, pose_prior.mean_pose)
+    else:
+        start = pack(_flatten(init, batch, smpl))[None]
+    vector, history = _run(regressor, terms, schedule, start)
+    problem = _problem(regressor, terms, schedule[-1], 1)
+    return _result(problem, camera, vector, history, batch)
+
+
+def usable_keypoints(keypoints: Keypoints) -> Keypoints:
+    """The same keypoints without those that are hardly seen or ambiguous: their confidence is 0.
+
+    Raises ValueError naming the people of whom fewer than two points remain.
+    """
+    ambiguous = get_skeleton(keypoints.skeleton).indices(
+        *AMBIGUOUS_POINTS.get(keypoints.skeleton, ())
+    )
+    trusted = keypoints.confidence > MIN_CONFIDENCE
+    trusted[..., ambiguous] = False
+    missing = (trusted.sum(-1) < 2).nonzero()[:, 0].tolist()
+    if missing:
+        raise ValueError(
+            f"no body can be fitted: fewer than two usable keypoints with a confidence above "
+            f"{MIN_CONFIDENCE} for sample {', '.join(map(str, missing[:5]))}"
+        )
+    return replace(keypoints, confidence=torch.where(trusted, keypoints.confidence, 0.0))
+
+
+def _in_own_frame(camera: PerspectiveCamera, batch: torch.Size) -> PerspectiveCamera:
+    """The camera at the origin; fields with batch axes are flattened like the keypoints."""
+
+    def flat(field: Tensor) -> Tensor:
+        return field if field.ndim == 1 else field.expand(*batch, 2).reshape(-1, 2)
+
+    return replace(
+        camera,
+        focal_length=flat(camera.focal_length),
+        principal_point=flat(camera.principal_point),
+        T_camera_world=None,
+    )
+
+
+def _flatten(parameters: BodyParameters, batch: torch.Size, smpl: SMPL) -> BodyParameters:
+    """Initial bodies with one batch axis."""
+    events = {"betas": 1, "body_pose": 3, "global_orient": 2, "transl": 1}
+    flat = {}
+    for name, ndim in events.items():
+        value = getattr(parameters, name).to(smpl.v_template)
+        event = value.shape[value.ndim - ndim :]
+        flat[name] = value.expand(*batch, *event).reshape(-1, *event)
+    return BodyParameters(**flat)
+
+
+def _cold_starts(
+    regressor, camera: PerspectiveCamera, keypoints: Keypoints, mean_pose: Tensor
+) -> Float[Tensor, "S N n"]:
+    """Mean stance seen from the front and from behind, where least squares puts it."""
+    count, like = len(keypoints), keypoints.xy
+    slices = unknown_slices(regressor.joint_shapedirs.shape[0], regressor.joint_shapedirs.shape[2])
+    # SMPL is y up and faces +z; in OpenCV's frame an upright person is turned half round x.
+    upright = axis_angle_to_matrix(like.new_tensor([math.pi, 0.0, 0.0]))
+    starts = []
+    for yaw in START_YAWS:
+        orient = upright @ axis_angle_to_matrix(like.new_tensor([0.0, yaw, 0.0]))
+        vector = like.new_zeros(count, slices["transl"].stop)
+        vector[:, slices["global_orient"]] = matrix_to_axis_angle(orient)
+        vector[:, slices["body_pose"]] = mean_pose.to(like)
+        points = PosedBody(regressor, vector).points
+        transl = estimate_translation(points, keypoints.xy, keypoints.confidence, camera)
+        vector[:, slices["transl"]] = _in_front(transl)
+        starts.append(vector)
+    return torch.stack(starts)
+
+
+def _in_front(transl: Tensor) -> Tensor:
+    """The same viewing ray at a plausible depth: a wrong pose can put the body anywhere on it."""
+    depth = transl[..., 2:]
+    near, far = PLAUSIBLE_DEPTH
+    return torch.cat(
+        [transl[..., :2] * (depth.clamp(near, far) / depth), depth.clamp(near, far)], -1
+    )
+
+
+def _run(
+    regressor, terms: Sequence[Term], schedule: Sequence[Stage], starts: Float[Tensor, "S N n"]
+) -> tuple[Float[Tensor, "N n"], list[StageRecord]]:
+    """Every start through all stages but the last, the best start of each body through that."""
+    history = []
+    for stage in schedule[:-1]:
+        starts, record = _run_stage(regressor, terms, stage, starts)
+        history.append(record)
+    last = _problem(regressor, terms, schedule[-1], len(starts))
+    best = last.energy(starts.flatten(0, 1)).view(starts.shape[:2]).argmin(0)
+    bodies = torch.arange(starts.shape[1])
+    history = [
+        StageRecord(r.name, r.energy[:, best, bodies], r.iterations[best, bodies]) for r in history
+    ]
+    chosen, record = _run_stage(regressor, terms, schedule[-1], starts[best, bodies][None])
+    return chosen[0], [
+        *history,
+        StageRecord(record.name, record.energy[:, 0], record.iterations[0]),
+    ]
+
+
+def _run_stage(
+    regressor, terms: Sequence[Term], stage: Stage, starts: Float[Tensor, "S N n"]
+) -> tuple[Float[Tensor, "S N n"], StageRecord]:
+    """All starts of all bodies in one batch."""
+    problem = _problem(regressor, terms, stage, len(starts))
+    slices = PosedBody(regressor, starts[0]).slices
+    free = torch.cat(
+        [torch.arange(slices[block].start, slices[block].stop) for block in stage.free]
+    )
+    solution = levenberg_marquardt(
+        problem, starts.flatten(0, 1), free, stage.iterations, stage.tolerance
+    )
+    shape = starts.shape[:2]
+    energy, iterations = (
+        solution.energy_history.unflatten(1, shape),
+        solution.iterations.view(shape),
+    )
+    return solution.vector.view(starts.shape), StageRecord(stage.name, energy, iterations)
+
+
+def _problem(regressor, terms: Sequence[Term], stage: Stage, starts: int) -> Problem:
+    """The stage's energy, repeated for each start."""
+    names = {term.name for term in terms}
+    unknown = sorted(set(stage.weights) - names)
+    if unknown:
+        raise ValueError(
+            f"stage {stage.name!r} weighs {', '.join(unknown)}, the terms are {', '.join(names)}"
+        )
+    weighted = [(term, stage.weights[term.name]) for term in terms if term.name in stage.weights]
+    problem = Problem(regressor, weighted)
+    if starts == 1:
+        return problem
+    count = next(len(t.keypoints) for t in terms if isinstance(t, Reprojection))
+    return problem.select(torch.arange(count).repeat(starts))
+
+
+def _result(
+    problem: Problem, camera: PerspectiveCamera, vector: Tensor, history, batch: torch.Size
+) -> Fit:
+    """The solution with the keypoints' batch axes."""
+
+    def batched(value: Tensor) -> Tensor:
+        return value.reshape(*batch, *value.shape[1:])
+
+    body = PosedBody(problem.regressor, vector)
+    energy_terms = problem.energy_terms(vector)
+    return Fit(
+        body_parameters=BodyParameters(
+            **{name: batched(value) for name, value in vars(body.parameters()).items()}
+        ),
+        energy=batched(sum(energy_terms.values())),
+        energy_terms={name: batched(value) for name, value in energy_terms.items()},
+        projected_keypoints=batched(camera.project(body.points)),
+        history=history,
+    )
