@@ -75,7 +75,7 @@ def interpolate(
     if batch_shape:
         sample = torch.arange(batch_shape.numel(), device=faces.device).view(batch_shape)
         corners = corners + num_vertices * sample[covered[: len(batch_shape)]][:, None]
-    values = attributes.reshape(-1, num_channels)[corners]
+    values = attributes.flatten(0, -2)[corners]
     values = (barycentrics[covered][..., None] * values).sum(dim=-2)
     blank = values.new_zeros(*triangle_ids.shape, num_channels)
     return blank.index_put(covered, values)

@@ -47,7 +47,7 @@ def rasterize(
     barycentrics and depth of known triangles with gradients.
     """
     screen = to_screen(vertices, camera)
-    flat = screen.reshape(-1, *screen.shape[-2:])
+    flat = screen.reshape(screen.shape[:-2].numel(), *screen.shape[-2:])
     batch_size = max(1, CHUNK // max(1, len(faces)))
     ids = [_rasterize_torch(part, faces, camera.image_size) for part in flat.split(batch_size)]
     width, height = camera.image_size
@@ -127,7 +127,7 @@ def _rasterize_torch(
 
 def _boxes(screen: Tensor, faces: Tensor, image_size: tuple[int, int]) -> _Boxes:
     x, y, z = screen[:, faces].flatten(0, 1).unbind(-1)  # each (B F, 3)
-    area = sum(_edge_functions(x.T, y.T, 0.0, 0.0))
+    area, _, _ = _edge_functions(x.T, y.T, x[:, 0], y[:, 0])
     left, columns = _pixel_centres_between(x.amin(-1), x.amax(-1), image_size[0])
     top, rows = _pixel_centres_between(y.amin(-1), y.amax(-1), image_size[1])
     drawn = (columns > 0) & (rows > 0) & (area != 0) & (z.amin(-1) > NEAR)
