@@ -17,6 +17,9 @@ WEIGHT_SUM_TOLERANCE = 1e-3
 # Nearest-value rounding in a file may leave a zero weight just below zero.
 NEGATIVE_WEIGHT_TOLERANCE = 1e-6
 
+# The root's parent, -1, in a file that has it as an unsigned integer; 64 bits wrap by themselves.
+UNSIGNED_ROOTS = (2**8 - 1, 2**16 - 1, 2**32 - 1)
+
 # Axes by name: V vertices, J joints, F faces, S shape components, P pose features, T texels.
 REQUIRED_SHAPES: Mapping[str, tuple[int | str, ...]] = {
     "v_template": ("V", 3),
@@ -35,6 +38,9 @@ OPTIONAL_SHAPES: Mapping[str, tuple[int | str, ...]] = {
     "part_labels": ("F",),
     "provenance": (),
 }
+
+# One without the other means nothing.
+PAIRS = (("landmark_names", "landmark_vertices"), ("uv", "uv_faces"))
 
 
 class ModelFileError(ValueError):
@@ -96,7 +102,7 @@ def build_model(arrays: Mapping[str, np.ndarray]) -> BodyModelData:
         ModelFileError: a key is missing, or an array has a wrong type, shape or value.
     """
     _check_shapes(arrays)
-    model = BodyModelData(
+    return BodyModelData(
         v_template=_real_numbers("v_template", arrays),
         faces=_ids("f", arrays, len(arrays["v_template"])),
         lbs_weights=_skinning_weights(arrays),
@@ -110,7 +116,6 @@ def build_model(arrays: Mapping[str, np.ndarray]) -> BodyModelData:
         part_labels=_whole_numbers("part_labels", arrays) if "part_labels" in arrays else None,
         provenance=str(arrays.get("provenance", "")),
     )
-    return model
 
 
 def model_arrays(model: BodyModelData) -> dict[str, np.ndarray]:
@@ -144,12 +149,17 @@ def _check_shapes(arrays: Mapping[str, np.ndarray]) -> None:
             f"has no {', '.join(missing)}; expected a SMPL-format model with"
             f" {', '.join(REQUIRED_SHAPES)}"
         )
+    for pair in PAIRS:
+        if len(lone := [key for key in pair if key in arrays]) == 1:
+            raise ModelFileError(f"has {lone[0]} alone, expected {' and '.join(pair)} or neither")
     present = {key: shape for key, shape in OPTIONAL_SHAPES.items() if key in arrays}
     sizes: dict[str, int] = {}
     for key, axes in (REQUIRED_SHAPES | present).items():
         _check_shape(key, arrays[key].shape, axes, sizes)
         if key == "weights":
             sizes["P"] = 9 * (sizes["J"] - 1)
+    if not (sizes["V"] and sizes["J"]):
+        raise ModelFileError(f"has {sizes['V']} vertices and {sizes['J']} joints, expected some")
 
 
 def _check_shape(
@@ -185,12 +195,11 @@ def _real_numbers(key: str, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _whole_numbers(key: str, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Integers as int64; an unsigned -1 becomes -1 again."""
+    """Integers as int64."""
     array = arrays[key]
     if array.dtype.kind not in "iu":
         raise ModelFileError(f"{key} holds {array.dtype}, expected integers")
-    integers = array.astype(np.int64)
-    return np.where(integers == 2**32 - 1, -1, integers)
+    return array.astype(np.int64)
 
 
 def _ids(key: str, arrays: Mapping[str, np.ndarray], count: int) -> np.ndarray:
@@ -218,7 +227,8 @@ def _skinning_weights(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def _parents(arrays: Mapping[str, np.ndarray]) -> tuple[int, ...]:
     parents, joints = _whole_numbers("kintree_table", arrays).tolist()
-    if joints != list(range(len(joints))) or not parents:
+    parents[0] = -1 if parents[0] in UNSIGNED_ROOTS else parents[0]
+    if joints != list(range(len(joints))):
         raise ModelFileError(
             f"kintree_table's second row is {joints}, expected the joint ids 0, 1, 2, ... in order"
         )
@@ -235,7 +245,7 @@ def _parents(arrays: Mapping[str, np.ndarray]) -> tuple[int, ...]:
 
 def _landmarks(arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
     num_vertices = len(arrays["v_template"])
-    if "landmark_names" not in arrays or "landmark_vertices" not in arrays:
+    if "landmark_names" not in arrays:
         return dict(SMPL_LANDMARK_VERTICES) if num_vertices == SMPL_NUM_VERTICES else {}
     names = [str(name) for name in arrays["landmark_names"]]
     unknown = sorted(set(names) - set(LANDMARKS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import lzma
 import zipfile
 import zlib
 from importlib import resources
@@ -32,6 +33,9 @@ __all__ = [
 ]
 
 BODY_NAMES = ("neutral", "female", "male")
+# Damage, a password, an unknown compression: the zip module has no error of its own for these.
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+
 KEYS = (*REQUIRED_SHAPES, *OPTIONAL_SHAPES)
 
 
@@ -47,7 +51,7 @@ def find_model(name_or_path: str | Path) -> Path:
         path = Path(str(resources.files("vhlib") / "assets" / f"open_body_{name}.npz"))
         if not path.exists():
             raise FileNotFoundError(f"the body {name!r} isn't built yet; run vh build-body")
-    if not path.exists():
+    if not path.is_file():
         raise FileNotFoundError(
             f"no body model {name!r}: expected {', '.join(BODY_NAMES)}, or the path of an existing"
             " SMPL-format file (.npz or .pkl)"
@@ -71,6 +75,8 @@ def read_model(path: str | Path) -> BodyModelData:
         raise FileNotFoundError(f"there is no model file {path}") from None
     except PickleError as error:
         raise ModelFileError(_one_line(error)) from None
+    except MemoryError:
+        raise ModelFileError(f"{path}: needs more memory than there is") from None
     except (ModelFileError, OSError) as error:
         raise ModelFileError(_one_line(f"{path}: {error}")) from None
 
@@ -124,35 +130,35 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise ModelFileError("is a folder or a device, expected a file (.npz or .pkl)")
     with path.open("rb") as file:
-        start = file.read(4)
+        start = file.read(2)
     if not start:
         raise ModelFileError("is empty; get the file again")
-    if start == b"PK\x03\x04":
+    if start == b"PK":
         return _read_npz(path)
     return read_pickled_arrays(path, KEYS)
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    """The known arrays of an npz; whatever damage does to zip or numpy becomes one error."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            known = [members[key] for key in KEYS if key in members]
-            if sum(info.file_size for info in known) > MAX_BYTES:
-                raise ModelFileError(f"unpacks to over {MAX_BYTES} bytes, which no body model does")
-            return {key: _read_member(archive, members[key]) for key in KEYS if key in members}
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ModelFileError(f"is a damaged npz ({error}); get the file again") from None
+            return _read_members(archive)
+    except ModelFileError:
+        raise
+    except (*_ZIP_ERRORS, ValueError) as error:
+        raise ModelFileError(
+            f"isn't an npz of plain arrays ({error}); get it again, or run vh convert-model on the"
+            " pickle that it was made from"
+        ) from None
 
 
-def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
-    with archive.open(info) as member:
-        try:
-            return np.lib.format.read_array(member, allow_pickle=False)
-        except (ValueError, MemoryError) as error:
-            raise ModelFileError(
-                f"{info.filename} can't be read ({error}); {_NPZ_ADVICE}"
-            ) from None
-
-
-_NPZ_ADVICE = "arrays of Python objects aren't read: run vh convert-model on the original pickle"
+def _read_members(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
+    """The known arrays. A member never unpacks to more than the size it declares."""
+    members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+    known = {key: members[key] for key in KEYS if key in members}
+    if sum(info.file_size for info in known.values()) > MAX_BYTES:
+        raise ModelFileError(f"unpacks to over {MAX_BYTES} bytes, which no body model does")
+    arrays = {}
+    for key, info in known.items():
+        with archive.open(info) as member:
+            arrays[key] = np.lib.format.read_array(member, allow_pickle=False)
+    return arrays
