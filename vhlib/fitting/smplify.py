@@ -47,7 +47,7 @@ class Stage:
 ALL_UNKNOWNS = ("global_orient", "body_pose", "betas", "transl")
 # The last stage of the original (Bogo 2016, released code), except the bending weight: 15.2 there
 # forces straight knees to bend.
-BODY_WEIGHTS = {"reprojection": 1.0, "pose_prior": 4.78, "bending": 3.0, "shape_prior": 5.0}
+BODY_WEIGHTS = {"reprojection": 1.0, "pose_prior": 3.3, "bending": 3.0, "shape_prior": 5.0}
 
 COLD_START = (
     Stage("camera", ("global_orient", "transl"), {"reprojection": 1.0}, 15),
@@ -103,6 +103,7 @@ def fit_smplify(
     pose_prior: GaussianMixturePrior | None = None,
     schedule: Sequence[Stage] | None = None,
     init: BodyParameters | None = None,
+    extra_terms: Sequence[Term] = (),
 ) -> Fit:
     """Fit a body to the keypoints of each image.
 
@@ -114,6 +115,7 @@ def fit_smplify(
         pose_prior: the shipped mixture ("gmm") if left out.
         schedule: stages; WARM_START with ``init``, COLD_START without.
         init: bodies to start from, with the keypoints' batch axes.
+        extra_terms: terms of your own; the schedule's weights switch them on by name.
 
     Raises:
         ValueError: a person of whom no usable keypoint is seen, or shapes that don't fit.
@@ -130,7 +132,7 @@ def fit_smplify(
     )
     usable = usable_keypoints(flat)
     regressor = smpl.keypoint_regressor(keypoints.skeleton)
-    terms = [Reprojection(camera, usable), PosePrior(pose_prior), Bending(), ShapePrior()]
+    terms = [Reprojection(camera, usable), PosePrior(pose_prior), Bending(), ShapePrior(), *extra_terms]
     if init is None:
         start = _cold_starts(regressor, camera, usable, pose_prior.mean_pose)
     else:
@@ -277,7 +279,7 @@ def _result(
     """The solution with the keypoints' batch axes."""
 
     def batched(value: Tensor) -> Tensor:
-        return value.reshape(*batch, *value.shape[1:])
+        return value.reshape((*batch, *value.shape[1:]))
 
     body = PosedBody(problem.regressor, vector)
     energy_terms = problem.energy_terms(vector)
