@@ -60,7 +60,7 @@ def weak_pixels(camera, crop, points):
 def test_focal_lengths():
     assert focal_from_diagonal((300, 400)) == 500.0
     assert focal_from_35mm(math.hypot(36, 24), (300, 400)) == pytest.approx(500.0)
-    assert focal_from_35mm(26.0, (4032, 3024)) == pytest.approx(3028.67, abs=0.01)
+    assert focal_from_35mm(26, (4032, 3024)) == pytest.approx(3028.67, abs=0.01)
     # A full-frame 3:2 picture: the 35-mm focal is the true one, so both rules agree.
     assert focal_from_35mm(50.0, (3600, 2400)) == pytest.approx(focal_from_sensor(50.0, 36.0, 3600))
     assert focal_from_sensor(4.25, 5.64, 4000) == pytest.approx(3014.18, abs=0.01)
@@ -68,7 +68,7 @@ def test_focal_lengths():
 
 def test_spin_depth_of_the_mean_camera():
     mean_camera = WeakPerspectiveCamera(0.9, (0.0, 0.0))
-    at_5000 = weak_perspective_to_translation(mean_camera, 5000.0, 224)
+    at_5000 = weak_perspective_to_translation(mean_camera, 5000, 224)
     torch.testing.assert_close(at_5000, torch.tensor([0.0, 0.0, 49.6032]), atol=1e-4, rtol=0)
     at_500 = weak_perspective_to_translation(mean_camera, 500.0, 224)
     assert at_500[2] == pytest.approx(4.96, abs=0.01)

@@ -19,7 +19,7 @@ from vhlib.geometry.cameras import Crop, PerspectiveCamera, WeakPerspectiveCamer
 FULL_FRAME_DIAGONAL_MM = math.hypot(36.0, 24.0)  # 43.27 mm, the film that "35 mm" refers to
 
 
-def focal_from_35mm(focal_mm: float, image_size: tuple[int, int]) -> float:
+def focal_from_35mm(focal_mm: float | int, image_size: tuple[int, int]) -> float:
     """Focal length in pixels from EXIF's 35-mm equivalent, by the diagonal as CIPA defines it."""
     return focal_mm / FULL_FRAME_DIAGONAL_MM * focal_from_diagonal(image_size)
 
@@ -29,13 +29,15 @@ def focal_from_diagonal(image_size: tuple[int, int]) -> float:
     return math.hypot(*image_size)
 
 
-def focal_from_sensor(focal_mm: float, sensor_width_mm: float, image_width: int) -> float:
+def focal_from_sensor(
+    focal_mm: float | int, sensor_width_mm: float | int, image_width: int
+) -> float:
     """Focal length in pixels of a lens in millimetres before a sensor of known width."""
     return focal_mm * image_width / sensor_width_mm
 
 
 def weak_perspective_to_translation(
-    camera: WeakPerspectiveCamera, focal_length: float | Tensor, resolution: int
+    camera: WeakPerspectiveCamera, focal_length: float | int | Tensor, resolution: int
 ) -> Float[Tensor, "*#batch 3"]:
     """The translation ``(t_x, t_y, 2 f / (resolution s))`` under which a pinhole looks alike.
 
@@ -48,7 +50,7 @@ def weak_perspective_to_translation(
 
 
 def translation_to_weak_perspective(
-    translation: Float[Tensor, "*batch 3"], focal_length: float | Tensor, resolution: int
+    translation: Float[Tensor, "*batch 3"], focal_length: float | int | Tensor, resolution: int
 ) -> WeakPerspectiveCamera:
     """The inverse of `weak_perspective_to_translation`; needs a positive depth."""
     scale = 2 * focal_length / (resolution * translation[..., 2])

@@ -62,7 +62,7 @@ def render_normals(
 def overlay(
     image: UInt8[Tensor, "*#batch H W 3"] | Float[Tensor, "*#batch H W 3"],
     rgba: Float[Tensor, "*#batch height width 4"],
-    opacity: float = 1.0,
+    opacity: float | int = 1.0,
 ) -> UInt8[Tensor, "*#batch H W 3"] | Float[Tensor, "*#batch H W 3"]:
     """Lay a rendered picture over a photo of the same size; the answer has the photo's type.
 
