@@ -82,7 +82,7 @@ def test_one_wrong_view_hardly_moves_a_point(scene):
 
 
 def test_triangulation_minimises_pixels_not_equations(scene):
-    cameras, points, xy, weights = scene
+    cameras, _, xy, weights = scene
     generator = torch.Generator().manual_seed(2)
     noisy = xy + 2 * torch.randn(xy.shape, generator=generator, dtype=torch.float64)
     found = triangulate(cameras, noisy, weights, rounds=30)
