@@ -15,6 +15,7 @@ from torch import Tensor
 from vhlib.geometry.rotations import axis_angle_to_matrix
 
 _AXES = {"X": 0, "Y": 1, "Z": 2}
+_MOTION_HEADER = ("Frames", "Frame Time")
 
 
 @dataclass(frozen=True)
@@ -148,9 +149,16 @@ def _parse_joint(name: str, parent: str | None, words) -> BvhJoint:
     return BvhJoint(name, parent, offset, channels)
 
 
+def _header(line: str, key: str) -> float:
+    name, _, value = line.partition(":")
+    if name.strip() != key:
+        raise ValueError(f"expected a line {key!r} in the BVH motion, found {line.strip()[:40]!r}")
+    return float(value)
+
+
 def _parse_motion(text: str) -> tuple[np.ndarray, float]:
     lines = [line for line in text.splitlines() if line.strip()]
-    count, frame_time = (float(lines[row].partition(":")[2]) for row in (0, 1))
+    count, frame_time = (_header(lines[row], key) for row, key in enumerate(_MOTION_HEADER))
     rows = lines[2:]
     # Some writers count one frame too few; fewer rows than promised mean a cut-off file.
     if len(rows) < count or not rows:

@@ -144,22 +144,30 @@ def read_smpl_npz(path: str | Path) -> MotionSequence:
     """
     path = Path(path)
     arrays = _read_arrays(path)
-    rates = [key for key in ("mocap_framerate", "mocap_frame_rate") if key in arrays]
-    missing = [key for key in ("poses", "trans") if key not in arrays]
-    if missing or not rates:
-        missing += [] if rates else ["mocap_framerate"]
-        raise ValueError(f"{path}: no {' and no '.join(missing)}; found {', '.join(arrays)}")
-    poses, rate = arrays["poses"], arrays[rates[0]]
-    if poses.ndim != 2 or poses.shape[1] < 3 * SHARED_JOINTS or poses.shape[1] % 3:
-        raise ValueError(f"{path}: poses are {poses.shape}, expected (T, 72) or AMASS's (T, 156)")
-    if rate.size != 1:
-        raise ValueError(f"{path}: {rates[0]} is {rate.shape}, expected one number")
+    poses, translation, rate = _checked_arrays(arrays, path)
     joints = len(SMPL_24) if poses.shape[1] == 3 * len(SMPL_24) else SHARED_JOINTS
     axis_angle = np.zeros((len(poses), len(SMPL_24), 3))
     axis_angle[:, :joints] = poses[:, : 3 * joints].reshape(len(poses), joints, 3)
     rotations = axis_angle_to_matrix(torch.from_numpy(axis_angle)).float()
-    translation = torch.from_numpy(arrays["trans"]).float()
-    return MotionSequence(rotations, translation, float(rate.item()), path.stem)
+    return MotionSequence(rotations, torch.from_numpy(translation).float(), rate, path.stem)
+
+
+def _checked_arrays(
+    arrays: Mapping[str, np.ndarray], path: Path
+) -> tuple[np.ndarray, np.ndarray, float]:
+    rate = arrays.get("mocap_framerate", arrays.get("mocap_frame_rate"))
+    missing = [key for key in ("poses", "trans") if key not in arrays]
+    missing += ["mocap_framerate"] if rate is None else []
+    if missing:
+        raise ValueError(f"{path}: no {' and no '.join(missing)}; found {', '.join(arrays)}")
+    poses, translation = arrays["poses"], arrays["trans"]
+    if poses.ndim != 2 or poses.shape[1] < 3 * SHARED_JOINTS or poses.shape[1] % 3:
+        raise ValueError(f"{path}: poses are {poses.shape}, expected (T, 72) or AMASS's (T, 156)")
+    if translation.shape != (len(poses), 3):
+        raise ValueError(f"{path}: trans is {translation.shape}, expected ({len(poses)}, 3)")
+    if rate.size != 1:
+        raise ValueError(f"{path}: the frame rate is {rate.shape}, expected one number")
+    return poses, translation, float(rate.item())
 
 
 def write_smpl_npz(motion: MotionSequence, path: str | Path) -> None:
