@@ -163,7 +163,7 @@ def read_mixture(path: str | Path, dtype: torch.dtype = torch.float32) -> Gaussi
     if missing:
         raise ValueError(f"{path}: no {', '.join(missing)}; a mixture has {', '.join(_KEYS)}")
     try:
-        return GaussianMixturePrior(*(np.asarray(arrays[key]) for key in _KEYS), dtype=dtype)
+        return GaussianMixturePrior(*(np.array(arrays[key]) for key in _KEYS), dtype=dtype)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
