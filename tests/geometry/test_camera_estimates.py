@@ -156,13 +156,12 @@ def test_least_squares_translation_recovers_a_planted_one(batch):
 
 
 def test_least_squares_translation_solves_the_weighted_system():
-    camera, points, confidence = frame_camera(1500), body(), random(14, seed=4).sigmoid()
-    pixels = camera.project(points + torch.tensor([0.3, -0.4, 4.0])) + 5 * random(14, 2, seed=9)
+    points, confidence = body(), random(14, seed=4).sigmoid()
+    camera = PerspectiveCamera((1500.0, 700.0), MIDDLE, IMAGE_SIZE).to(torch.float64)
+    pixels = camera.project(points + torch.tensor([0.3, -0.4, 4.0])) + 20 * random(14, 2, seed=9)
     offset = pixels - camera.principal_point
-    rows = torch.zeros(14, 2, 3, dtype=torch.float64)
-    rows[:, 0, 0] = rows[:, 1, 1] = 1500.0
-    rows[:, :, 2] = -offset
-    right = offset * points[:, 2:] - 1500.0 * points[:, :2]
+    rows = torch.cat([torch.diag(camera.focal_length).expand(14, 2, 2), -offset[..., None]], dim=-1)
+    right = offset * points[:, 2:] - camera.focal_length * points[:, :2]
     weight = confidence.sqrt()[:, None]
     expected = torch.linalg.lstsq(
         (weight[..., None] * rows).flatten(0, 1), (weight * right).flatten()[:, None]

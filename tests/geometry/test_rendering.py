@@ -3,7 +3,7 @@ import torch
 import trimesh
 
 from vhlib.geometry import PerspectiveCamera
-from vhlib.geometry.rendering import overlay, render_normals, render_shaded
+from vhlib.geometry.rendering import _lit, overlay, render_normals, render_shaded
 
 CAMERA = PerspectiveCamera(100.0, (32, 24), (64, 48))
 
@@ -29,6 +29,12 @@ def test_light_comes_from_above_and_leaves_the_outline_clear():
     upper, lower = rgba[14, 32, :3], rgba[34, 32, :3]
     assert (upper > 1.1 * lower).all()
     assert (lower > 0.1).all()
+
+
+def test_what_no_lamp_reaches_is_lit_by_the_sky_more_than_by_the_ground():
+    facing_up, facing_down = torch.tensor([[0.0, -0.6, 0.8], [0.0, 0.6, 0.8]])
+    grey = torch.full((3,), 0.5)
+    assert (_lit(facing_up, grey) > 1.2 * _lit(facing_down, grey)).all()
 
 
 def test_colour_is_one_per_mesh_or_one_per_vertex():
