@@ -30,6 +30,7 @@ QUIET_FLAGS = (
     "--no-default-browser-check",
     "--no-first-run",
 )
+BROKEN_NOTEBOOK = "broken.ipynb"
 START_TIMEOUT_S = 60
 PAGE_TIMEOUT_MS = 60_000
 
@@ -68,6 +69,14 @@ def wait_for(server: subprocess.Popen, address: str) -> float:
     raise AssertionError(f"vh lab didn't answer within {START_TIMEOUT_S} s")
 
 
+def write_broken_notebook(folder: Path) -> None:
+    """A notebook that writes to stderr, then raises."""
+    cell = nbformat.v4.new_code_cell("import sys\nsys.stderr.write('stain')\n1 / 0")
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = nbformat.v4.new_notebook(cells=[cell], metadata=kernel)
+    nbformat.write(notebook, folder / BROKEN_NOTEBOOK)
+
+
 def copy_without_outputs(notebooks: Path, copy: Path) -> None:
     """Copy the notebooks as if they had never run, so that a picture on a page is the run's own."""
     copy.mkdir()
@@ -84,6 +93,7 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
     """``vh lab`` on a copy of the notebooks without outputs, with settings of its own."""
     folder = tmp_path_factory.mktemp("course")
     copy_without_outputs(ROOT / "notebooks", folder / "notebooks")
+    write_broken_notebook(folder / "notebooks")
     port, token = free_port(), secrets.token_hex(16)
     kept = "CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR"
     settings = {f"JUPYTER_{name}": str(folder / ".jupyter" / name.lower()) for name in kept}
@@ -124,23 +134,15 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(chromium) -> Iterator[Page]:
-    """A fresh window of a laptop's size."""
+def page(chromium, request, tmp_path) -> Iterator[Page]:
+    """A fresh window of a laptop's size.
+
+    How it looked at the end is saved under the test's name: in $VHLIB_SCREENSHOTS if that is set.
+    """
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.set_default_timeout(PAGE_TIMEOUT_MS)
     yield page
+    folder = Path(os.environ.get("VHLIB_SCREENSHOTS", tmp_path))
+    page.screenshot(path=folder / f"{request.node.name}.png")
     context.close()
-
-
-@pytest.fixture
-def take_picture(page, tmp_path):
-    """Save the window as NAME.png: in the test's folder, or in $VHLIB_SCREENSHOTS if set."""
-
-    def take(name: str) -> Path:
-        folder = Path(os.environ.get("VHLIB_SCREENSHOTS", tmp_path))
-        folder.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=folder / f"{name}.png")
-        return folder / f"{name}.png"
-
-    return take
