@@ -1,11 +1,13 @@
-"""Video files as pictures, by PyAV, which installs with the extra ``video``."""
+"""Video files as pictures, by PyAV."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+import av
 import numpy as np
+from av.container import InputContainer
 
 
 def read_frames(path: str | Path, indices: Collection[int] | None = None) -> Iterator[np.ndarray]:
@@ -14,40 +16,31 @@ def read_frames(path: str | Path, indices: Collection[int] | None = None) -> Ite
     Frames between them are decoded too, since most depend on the one before.
 
     Raises:
-        ImportError: PyAV isn't installed.
-        IndexError: the video ends before the last of ``indices``.
+        FileNotFoundError: there is no such file.
+        IndexError: the video has no such frame.
         ValueError: the file isn't a video.
     """
-    av = _import_av()
-    last = max(indices, default=-1) if indices is not None else None
-    with _opened(av, path) as container:
+    remaining = None if indices is None else set(indices)
+    with _opened(path) as container:
         for i, picture in enumerate(container.decode(video=0)):
-            if last is not None and i > last:
+            if remaining == set():
                 return
-            if indices is None or i in indices:
+            if remaining is None or i in remaining:
                 yield picture.to_ndarray(format="rgb24")
-        if last is not None and i < last:
-            raise IndexError(f"{path} has {i + 1} frames, there is no frame {last}")
+            if remaining is not None:
+                remaining.discard(i)
+    if remaining:
+        raise IndexError(f"{path} has no frame {min(remaining)}")
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
     """Width and height of a video's pictures in pixels."""
-    with _opened(_import_av(), path) as container:
+    with _opened(path) as container:
         stream = container.streams.video[0]
         return stream.width, stream.height
 
 
-def _import_av():
-    try:
-        import av
-    except ImportError:
-        raise ImportError(
-            "reading videos needs PyAV: run `pip install av` or `pip install 'vhlib[video]'`"
-        ) from None
-    return av
-
-
-def _opened(av, path: str | Path):
+def _opened(path: str | Path) -> InputContainer:
     try:
         return av.open(str(path))
     except av.error.InvalidDataError:
