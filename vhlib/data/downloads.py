@@ -23,7 +23,7 @@ from io import BufferedIOBase, BytesIO
 from pathlib import Path, PurePosixPath
 
 
-class DataUnavailable(RuntimeError):
+class DataUnavailable(OSError):
     """The data is neither cached nor downloadable now; the message says what to run."""
 
 
