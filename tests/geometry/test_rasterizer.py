@@ -106,7 +106,7 @@ def test_a_batch_of_cameras_sees_one_mesh():
     vertices, faces = body_like()
     focal_lengths = torch.tensor([[60.0, 60.0], [90.0, 90.0]])
     cameras = PerspectiveCamera(focal_lengths, (40, 30), (WIDTH, HEIGHT))
-    found = rasterize(vertices.expand(2, -1, -1), faces, cameras)
+    found = rasterize(vertices, faces, cameras)
     for k, f in enumerate(focal_lengths):
         single = rasterize(vertices, faces, PerspectiveCamera(f, (40, 30), (WIDTH, HEIGHT)))
         assert torch.equal(found.triangle_ids[k], single.triangle_ids)
@@ -207,6 +207,17 @@ def test_no_faces_no_vertices_and_flat_faces():
     assert (rasterize(torch.zeros(2, 0, 3), no_faces, CAMERA).triangle_ids == -1).all()
     line = torch.tensor([[-1.0, 0.0, 2.0], [0.0, 0.0, 2.0], [1.0, 0.0, 2.0]])
     assert (rasterize(line, torch.tensor([[0, 1, 2]]), CAMERA).triangle_ids == -1).all()
+
+
+def test_slivers_through_pixel_centres_give_no_broken_numbers():
+    """Long needles along a diagonal of pixel centres, as thin as rounding lets them be."""
+    start, end = torch.tensor([0.5, 0.5, 1.0]).double(), torch.tensor([50.5, 50.5, 1.0]).double()
+    apexes = start + torch.rand(500, 1, generator=torch.Generator().manual_seed(0)) * (end - start)
+    vertices = torch.cat([start[None], end[None], apexes + 1e-14 * random(500, 3).double()])
+    faces = torch.tensor([[0, 1, 2 + k] for k in range(500)])
+    found = rasterize(vertices, faces, PerspectiveCamera(1.0, (0.0, 0.0), (51, 51)))
+    assert found.barycentrics.isfinite().all()
+    assert ((found.depth - 1).abs() < 1e-6)[found.triangle_ids >= 0].all()
 
 
 def test_a_triangle_larger_than_the_picture_fills_it():

@@ -70,6 +70,14 @@ def test_normals_of_a_ball_point_from_its_centre():
     assert (normals[0, 0] == 0).all()
 
 
+def test_several_cameras_picture_one_mesh():
+    vertices, faces = ball()
+    cameras = PerspectiveCamera(torch.tensor([[60.0, 60.0], [100.0, 100.0]]), (32, 24), (64, 48))
+    both = render_shaded(vertices, faces, cameras)
+    torch.testing.assert_close(both[1], render_shaded(vertices, faces, CAMERA))
+    assert both[0, ..., 3].sum() < both[1, ..., 3].sum()
+
+
 def test_overlay_by_hand():
     photo = torch.tensor([[[100, 200, 50], [10, 20, 30]]], dtype=torch.uint8)
     rgba = torch.tensor([[[1.0, 0.0, 1.0, 1.0], [1.0, 1.0, 1.0, 0.0]]])

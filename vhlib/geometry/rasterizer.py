@@ -39,7 +39,7 @@ class Fragments(NamedTuple):
 
 @torch.no_grad()
 def rasterize(
-    vertices: Float[Tensor, "*batch V 3"], faces: Int[Tensor, "F 3"], camera: PerspectiveCamera
+    vertices: Float[Tensor, "*#batch V 3"], faces: Int[Tensor, "F 3"], camera: PerspectiveCamera
 ) -> Fragments:
     """Triangle id, barycentric coordinates and depth at every pixel centre of the camera's image.
 
@@ -56,7 +56,7 @@ def rasterize(
 
 
 def surface_at(
-    vertices: Float[Tensor, "*batch V 3"],
+    vertices: Float[Tensor, "*#batch V 3"],
     faces: Int[Tensor, "F 3"],
     camera: PerspectiveCamera,
     triangle_ids: Int[Tensor, "*#batch H W"],
@@ -85,8 +85,8 @@ def to_screen(
 ) -> Float[Tensor, "*#batch V 3"]:
     """World points as (pixel x, pixel y, camera z) in float64."""
     vertices = vertices.double()
-    z = camera.world_to_camera(vertices)[..., 2:]
-    return torch.cat([camera.project(vertices), z], dim=-1)
+    pixels, z = camera.project(vertices), camera.world_to_camera(vertices)[..., 2:]
+    return torch.cat([pixels, z.expand(*pixels.shape[:-1], 1)], dim=-1)
 
 
 def _edge_functions(x: Tensor, y: Tensor, px: Tensor, py: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -161,10 +161,12 @@ def _candidates(boxes: _Boxes, image_size: tuple[int, int]) -> tuple[Tensor, Ten
     column = boxes.left[face] + offset - down * boxes.columns[face]
     row = boxes.top[face] + down
     e0, e1, e2 = _edge_functions(boxes.x[:, face], boxes.y[:, face], column + 0.5, row + 0.5)
-    inside = (torch.minimum(torch.minimum(e0, e1), e2) >= 0).nonzero().squeeze(-1)
+    area = e0 + e1 + e2
+    inside = (torch.minimum(torch.minimum(e0, e1), e2) >= 0) & (area > 0)
+    inside = inside.nonzero().squeeze(-1)
     face, e0, e1, e2 = face[inside], e0[inside], e1[inside], e2[inside]
     z0, z1, z2 = boxes.inverse_z[:, face]
-    inverse_depth = (e0 * z0 + e1 * z1 + e2 * z2) / (e0 + e1 + e2)
+    inverse_depth = (e0 * z0 + e1 * z1 + e2 * z2) / area[inside]
     # The bits of positive floats sort like the floats themselves.
     nearness = inverse_depth.float().view(torch.int32).long()
     key = ((0x7FFFFFFF - nearness) << 32) | boxes.triangle[face]

@@ -24,7 +24,7 @@ _GAMMA = 2.2
 
 @torch.no_grad()
 def render_shaded(
-    vertices: Float[Tensor, "*batch V 3"],
+    vertices: Float[Tensor, "*#batch V 3"],
     faces: Int[Tensor, "F 3"],
     camera: PerspectiveCamera,
     color: Numbers = CLAY,
@@ -50,7 +50,7 @@ def render_shaded(
 
 @torch.no_grad()
 def render_normals(
-    vertices: Float[Tensor, "*batch V 3"], faces: Int[Tensor, "F 3"], camera: PerspectiveCamera
+    vertices: Float[Tensor, "*#batch V 3"], faces: Int[Tensor, "F 3"], camera: PerspectiveCamera
 ) -> Float[Tensor, "*#batch H W 3"]:
     """Unit normals in camera axes at each pixel, zero where there is no surface."""
     fragments = rasterize(vertices, faces, camera)
