@@ -48,7 +48,7 @@ class Term:
             def residuals(x: Tensor, term: Term = term) -> Tensor:
                 return term.residuals(PosedBody(body.regressor, x[None]))[0]
 
-            rows.append(torch.func.jacfwd(residuals)(vector))
+            rows.append(torch.func.jacrev(residuals)(vector))
         return torch.stack(rows)
 
     def rho(self, squared: Float[Tensor, "N m"]) -> tuple[Tensor, Tensor]:

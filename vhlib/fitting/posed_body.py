@@ -53,7 +53,7 @@ class PosedBody:
         return unknown_slices(num_joints, num_betas)
 
     @property
-    def body_pose(self) -> Float[Tensor, "N 3*K"]:
+    def body_pose(self) -> Float[Tensor, "N P"]:
         """Axis-angle of every joint but the root."""
         return self.vector[:, self.slices["body_pose"]]
 

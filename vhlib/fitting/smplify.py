@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import torch
@@ -47,7 +48,7 @@ class Stage:
 ALL_UNKNOWNS = ("global_orient", "body_pose", "betas", "transl")
 # The last stage of the original (Bogo 2016, released code), except the bending weight: 15.2 there
 # forces straight knees to bend.
-BODY_WEIGHTS = {"reprojection": 1.0, "pose_prior": 3.3, "bending": 3.0, "shape_prior": 5.0}
+BODY_WEIGHTS = {"reprojection": 1.0, "pose_prior": 4.0, "bending": 6.0, "shape_prior": 5.0}
 
 COLD_START = (
     Stage("camera", ("global_orient", "transl"), {"reprojection": 1.0}, 15),
@@ -120,7 +121,8 @@ def fit_smplify(
     Raises:
         ValueError: a person of whom no usable keypoint is seen, or shapes that don't fit.
     """
-    pose_prior = load_pose_prior("gmm") if pose_prior is None else pose_prior
+    pose_prior = load_pose_prior("gmm") if pose_prior is None else deepcopy(pose_prior)
+    pose_prior = pose_prior.to(smpl.v_template)
     if schedule is None:
         schedule = COLD_START if init is None else WARM_START
     batch = keypoints.confidence.shape[:-1]
@@ -132,7 +134,13 @@ def fit_smplify(
     )
     usable = usable_keypoints(flat)
     regressor = smpl.keypoint_regressor(keypoints.skeleton)
-    terms = [Reprojection(camera, usable), PosePrior(pose_prior), Bending(), ShapePrior(), *extra_terms]
+    terms = [
+        Reprojection(camera, usable),
+        PosePrior(pose_prior),
+        Bending(),
+        ShapePrior(),
+        *extra_terms,
+    ]
     if init is None:
         start = _cold_starts(regressor, camera, usable, pose_prior.mean_pose)
     else:

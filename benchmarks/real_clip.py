@@ -1,0 +1,142 @@
+"""Every view of the real four-camera clip, fitted alone: how far from the triangulated reference?
+
+    python benchmarks/real_clip.py            # 4 cameras x 100 frames
+
+MPJPE (hip-centred) and PA-MPJPE over the twelve limb joints, in millimetres, per camera, against
+the reference triangulated with the refined and with the shipped cameras; beside them the mean
+stance, which knows nothing of the picture. The reference comes from the same detections as the
+fits, and the subject is one person for 1.7 s: see vhlib/data/four_cameras.py.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vhlib.body import SMPL, BodyParameters
+from vhlib.body.skeletons import OPENPOSE_25B
+from vhlib.data import four_cameras
+from vhlib.data.four_cameras import LIMB_JOINTS, FourCameraClip
+from vhlib.fitting import fit_smplify, load_pose_prior
+from vhlib.fitting.energies import signed_bends
+from vhlib.fitting.smplify import MIN_CONFIDENCE, Fit
+from vhlib.geometry import axis_angle_to_matrix, matrix_to_axis_angle
+from vhlib.metrics import mpjpe, pa_mpjpe
+
+HIPS = [LIMB_JOINTS.index("left_hip"), LIMB_JOINTS.index("right_hip")]
+LIMBS = OPENPOSE_25B.indices(*LIMB_JOINTS)
+HYPEREXTENSION = 5.0  # degrees
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """One value a frame: millimetres against the refined and the raw reference."""
+
+    refined: tuple[Tensor, Tensor]
+    raw: tuple[Tensor, Tensor]
+
+    def __str__(self) -> str:
+        pairs = [f"{e.mean():5.1f} / {pa.mean():4.1f}" for e, pa in (self.refined, self.raw)]
+        return "   ".join(pairs)
+
+
+def limb_joints(smpl: SMPL, parameters: BodyParameters) -> Tensor:
+    """The twelve joints of fitted bodies, (T, 12, 3), camera frame."""
+    return smpl.keypoints("openpose_25b", **vars(parameters))[..., LIMBS, :]
+
+
+def errors(clip: FourCameraClip, camera: int, joints: Tensor) -> Errors:
+    """MPJPE and PA-MPJPE of (T, 12, 3) joints in the camera's frame."""
+
+    def against(refined: bool) -> tuple[Tensor, Tensor]:
+        rig = clip.cameras if refined else clip.raw_cameras
+        truth = rig[camera].world_to_camera(clip.truth(refined))
+        return 1000 * mpjpe(joints, truth, root=HIPS), 1000 * pa_mpjpe(joints, truth)
+
+    return Errors(against(True), against(False))
+
+
+def reprojection_share(clip: FourCameraClip, camera: int, fit: Fit) -> Tensor:
+    """Mean distance over confident limb joints as a share of the person's height, (T,)."""
+    keypoints = clip.keypoints(camera)
+    seen = keypoints.confidence[:, LIMBS] > MIN_CONFIDENCE
+    distance = (fit.projected_keypoints - keypoints.xy)[:, LIMBS].norm(dim=-1)
+    return (distance * seen).sum(-1) / seen.sum(-1) / keypoints.height(MIN_CONFIDENCE)
+
+
+def hyperextended(fit: Fit) -> Tensor:
+    """Which fits have a knee or an elbow more than HYPEREXTENSION the wrong way, (T,) bool."""
+    bends = torch.rad2deg(signed_bends(matrix_to_axis_angle(all_rotations(fit.body_parameters))))
+    return (bends > HYPEREXTENSION).any(-1)
+
+
+def all_rotations(parameters: BodyParameters) -> Tensor:
+    return torch.cat([parameters.global_orient[..., None, :, :], parameters.body_pose], -3)
+
+
+def mean_stance(smpl: SMPL, frames: int) -> Tensor:
+    """The prior's mean pose, upright, facing the camera: a guess that never looks, (T, 12, 3)."""
+    pose = axis_angle_to_matrix(load_pose_prior().mean_pose.unflatten(-1, (-1, 3)))
+    upright = axis_angle_to_matrix(torch.tensor([torch.pi, 0.0, 0.0]))
+    points = smpl.keypoints("openpose_25b", body_pose=pose, global_orient=upright)
+    return points[LIMBS].expand(frames, -1, -1)
+
+
+def seconds(run, repeats: int = 5) -> float:
+    """Median wall time."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return sorted(times)[repeats // 2]
+
+
+def main() -> None:
+    smpl, clip = SMPL.load(), four_cameras.load()
+    print("MPJPE / PA-MPJPE in mm over 12 limb joints, hip-centred, single view, cold start")
+    print("camera          refined truth   raw truth      reprojection  hyperextended  not finite")
+    collected: dict[str, list] = {"stance": [], "fit": []}
+    for camera in range(4):
+        fit = fit_smplify(smpl, clip.cameras[camera], clip.keypoints(camera))
+        found = errors(clip, camera, limb_joints(smpl, fit.body_parameters))
+        stance = errors(clip, camera, mean_stance(smpl, len(clip)))
+        share, bent = reprojection_share(clip, camera, fit), hyperextended(fit)
+        broken = (~torch.isfinite(fit.energy)).sum()
+        print(f"{camera + 1} mean stance   {stance}")
+        flaws = f"{bent.sum():13}  {broken:9}"
+        print(f"{camera + 1} fit           {found}   {share.mean():11.2%}  {flaws}")
+        collected["stance"].append(stance)
+        collected["fit"].append((found, share, bent))
+    fits = collected["fit"]
+    print(f"all mean stance {_joined(collected['stance'])}")
+    share, bent = (torch.cat([fit[i] for fit in fits]) for i in (1, 2))
+    print(
+        f"all fit         {_joined([f[0] for f in fits])}   {share.mean():11.2%}  {bent.sum():13}"
+    )
+    report_times(smpl, clip)
+
+
+def _joined(cameras: list[Errors]) -> Errors:
+    def join(which: str) -> tuple[Tensor, ...]:
+        return tuple(torch.cat(e) for e in zip(*(getattr(c, which) for c in cameras), strict=True))
+
+    return Errors(join("refined"), join("raw"))
+
+
+def report_times(smpl: SMPL, clip: FourCameraClip) -> None:
+    """Wall time of the fit call, models and data loaded, on as many threads as torch has."""
+    camera, keypoints = clip.cameras[0], clip.keypoints(0)
+    one = seconds(lambda: fit_smplify(smpl, camera, keypoints[50]))
+    hundred = seconds(lambda: fit_smplify(smpl, camera, keypoints))
+    threads = torch.get_num_threads()
+    print(
+        f"fit of one frame {one:.3f} s, of {len(clip)} frames {hundred:.2f} s ({threads} threads)"
+    )
+
+
+if __name__ == "__main__":
+    main()
