@@ -44,8 +44,8 @@ class Lab:
     seconds_to_start: float
 
     def page_of(self, notebook: str) -> str:
-        """Where Lab opens ``notebook``."""
-        return f"{self.address}/lab/tree/notebooks/{notebook}?token={self.token}"
+        """Where Lab opens ``notebook``, and no other tab from before."""
+        return f"{self.address}/lab/tree/notebooks/{notebook}?reset&token={self.token}"
 
 
 def free_port() -> int:
