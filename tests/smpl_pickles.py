@@ -7,6 +7,7 @@ pickled as chumpy's, from a module that exists only while the file is written.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import pickle
 import sys
@@ -69,17 +70,22 @@ def write_pickle(content: object, path: Path, protocol: int = 2, python2: bool =
 
 
 def pickled(content: object, protocol: int = 2, python2: bool = False) -> bytes:
-    fake = {"chumpy": types.ModuleType("chumpy")}
-    for name, value in (("ch", Ch), ("reordering", Select)):
-        module = types.ModuleType(f"chumpy.{name}")
-        setattr(module, value.__name__, value)
-        fake[module.__name__] = module
-    with mock.patch.dict(sys.modules, fake):
+    with fake_chumpy():
         if not python2:
             return pickle.dumps(content, protocol)
         buffer = io.BytesIO()
         _Python2Pickler(buffer, protocol).dump(content)
     return _with_old_module_names(buffer.getvalue())
+
+
+def fake_chumpy() -> contextlib.AbstractContextManager:
+    """While this is open, ``chumpy.ch.Ch`` and ``chumpy.reordering.Select`` can be imported."""
+    modules = {"chumpy": types.ModuleType("chumpy")}
+    for value in (Ch, Select):
+        module = types.ModuleType(value.__module__)
+        setattr(module, value.__name__, value)
+        modules[module.__name__] = module
+    return mock.patch.dict(sys.modules, modules)
 
 
 def _with_old_module_names(data: bytes) -> bytes:

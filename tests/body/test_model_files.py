@@ -10,10 +10,10 @@ import pytest
 import torch
 from scipy import sparse
 
+import vhlib
 from tests.random_body import as_smplx, random_model
 from tests.smpl_pickles import chumpy_array, chumpy_slice, smpl_dict, write_pickle
 from tests.toy_body import toy_model
-import vhlib
 from vhlib.body.model_data import model_arrays
 from vhlib.body.model_files import (
     BodyModelData,

@@ -39,7 +39,7 @@ def _described(key: str, value: object) -> np.ndarray:
     try:
         return _array(value)
     except (ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
-        raise PickleError(f"{key} can't be read: {error}; get the file again") from None
+        raise PickleError(f"{key} can't be read: {str(error)[:200]}; get the file again") from None
 
 
 def _array(value: object, nesting: int = 0) -> np.ndarray:

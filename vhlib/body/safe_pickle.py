@@ -36,8 +36,8 @@ ALLOWED_GLOBALS = frozenset(
     + [("collections", "OrderedDict")]
 )
 
-# Released body models have fewer than 10,000. A million takes seconds and under 1 GB.
-MAX_OPERATIONS = 1_000_000
+# An array takes about 25, so a body model a few hundred. So many take under a second and 100 MB.
+MAX_OPERATIONS = 200_000
 
 _ADVICE = "it is of another type, cut off, or was copied as text: get it again in binary mode"
 
@@ -89,7 +89,8 @@ def parse_pickle(data: bytes) -> object:
     except PickleError:
         raise
     except (ValueError, TypeError, IndexError) as error:
-        raise PickleError(f"isn't a whole pickle ({error}); {_ADVICE}") from None
+        reason = str(error)[:100]
+        raise PickleError(f"isn't a whole pickle ({reason}); {_ADVICE}") from None
     raise PickleError(f"isn't a whole pickle (it has no end); {_ADVICE}")
 
 
@@ -158,13 +159,13 @@ class _Machine:
     def memorize(self, index: int) -> None:
         """Remember the last value. Pickles count from zero, so a large index is an attack."""
         if not 0 <= index < MAX_OPERATIONS:
-            raise ValueError(f"memo index {index} is out of range")
+            raise ValueError("a memo index is out of range")
         self.memo[index] = self.stack[-1]
 
     def recall(self, index: int) -> None:
         """Push what was remembered."""
         if index not in self.memo:
-            raise ValueError(f"memo {index} was never set")
+            raise ValueError("it recalls what was never set")
         self.stack.append(self.memo[index])
 
     def extend(self, values: list) -> None:
