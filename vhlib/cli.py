@@ -108,6 +108,9 @@ def add_fit(commands) -> None:
     command.add_argument(
         "--focal", type=float, metavar="PX", help="focal length in pixels (EXIF's, else a guess)"
     )
+    command.add_argument(
+        "--model", default="neutral", help="neutral, female, male or a SMPL-format file"
+    )
     add_out(command)
 
 
@@ -121,6 +124,7 @@ def run_fit(options: argparse.Namespace) -> str:
         skeleton=options.skeleton,
         person=options.person,
         focal=options.focal,
+        model=options.model,
         out=options.out,
     )
 
@@ -188,7 +192,11 @@ def run_build_body(options: argparse.Namespace) -> str:
     from vhlib.training.open_body import build_open_bodies
 
     genders = options.gender or ("neutral", "female", "male")
-    return build_open_bodies(options.out, genders, options.seed)
+    metrics = build_open_bodies(options.out, genders, options.seed)
+    return "\n".join(
+        f"{gender}: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+        for gender, values in metrics.items()
+    )
 
 
 def add_train(commands) -> None:
@@ -196,15 +204,16 @@ def add_train(commands) -> None:
     command = add_command(commands, "train", run_train, "train what the library ships")
     command.add_argument("name", choices=("pose-prior",), metavar="NAME", help="pose-prior")
     command.add_argument(
-        "--out", type=Path, metavar="DIR", default=Path("out"), help="(%(default)s)"
+        "--out", type=Path, metavar="FILE", default=Path("gmm.npz"), help="(%(default)s)"
     )
 
 
 def run_train(options: argparse.Namespace) -> str:
-    """Train the pose prior."""
+    """Train the pose prior, which prints its own scores."""
     from vhlib.training.pose_prior import train_pose_prior
 
-    return train_pose_prior(out=options.out)
+    train_pose_prior(options.out)
+    return f"wrote {options.out}"
 
 
 def add_build(commands) -> None:
