@@ -20,42 +20,10 @@ from vhlib.fitting.energies import Bending, PosePrior, Reprojection, ShapePrior,
 from vhlib.fitting.posed_body import PosedBody, pack, unknown_slices
 from vhlib.fitting.priors import load_pose_prior
 from vhlib.fitting.priors.gmm import GaussianMixturePrior
+from vhlib.fitting.schedules import COLD_START, WARM_START, Stage
 from vhlib.fitting.solvers import Problem, levenberg_marquardt
 from vhlib.geometry import PerspectiveCamera, axis_angle_to_matrix, matrix_to_axis_angle
 from vhlib.geometry.camera_estimates import estimate_translation
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One minimisation: which unknowns are free, and how much each term counts.
-
-    Args:
-        name: for the history.
-        free: blocks of unknowns, of "global_orient", "body_pose", "betas", "transl".
-        weights: term name -> weight of its residuals, squared in the energy; a term that isn't
-            named is off.
-        iterations: at most so many Levenberg-Marquardt steps.
-        tolerance: a body is done when a step lowers its energy by less than this share.
-    """
-
-    name: str
-    free: tuple[str, ...]
-    weights: Mapping[str, float]
-    iterations: int
-    tolerance: float = 1e-4
-
-
-ALL_UNKNOWNS = ("global_orient", "body_pose", "betas", "transl")
-# The last stage of the original (Bogo 2016, released code), except the bending weight: 15.2 there
-# forces straight knees to bend.
-BODY_WEIGHTS = {"reprojection": 1.0, "pose_prior": 4.0, "bending": 6.0, "shape_prior": 5.0}
-
-COLD_START = (
-    Stage("camera", ("global_orient", "transl"), {"reprojection": 1.0}, 15),
-    Stage("body", ALL_UNKNOWNS, BODY_WEIGHTS, 10),
-    Stage("refine", ALL_UNKNOWNS, BODY_WEIGHTS, 50, 1e-5),
-)
-WARM_START = (Stage("refine", ALL_UNKNOWNS, BODY_WEIGHTS, 8),)
 
 # Points that detectors and SMPL define differently by several centimetres.
 AMBIGUOUS_POINTS: Mapping[str, tuple[str, ...]] = {
@@ -68,6 +36,8 @@ AMBIGUOUS_POINTS: Mapping[str, tuple[str, ...]] = {
 START_YAWS = (0.0, math.pi)
 # Metres from the camera at which a fit may start.
 PLAUSIBLE_DEPTH = (1.0, 50.0)
+# A limb's end lies at most about 2.5 times as far from a body's middle as its median keypoint.
+ASTRAY = 4.0
 # Below this confidence a detector's position says little.
 MIN_CONFIDENCE = 0.15
 
@@ -151,7 +121,9 @@ def fit_smplify(
 
 
 def usable_keypoints(keypoints: Keypoints) -> Keypoints:
-    """The same keypoints without those that are hardly seen or ambiguous: their confidence is 0.
+    """The same keypoints without those that are hardly seen, ambiguous or astray: confidence 0.
+
+    One point far outside would not pull by itself, but it would spoil the person's size and place.
 
     Raises ValueError naming the people of whom fewer than two points remain.
     """
@@ -160,6 +132,7 @@ def usable_keypoints(keypoints: Keypoints) -> Keypoints:
     )
     trusted = keypoints.confidence > MIN_CONFIDENCE
     trusted[..., ambiguous] = False
+    trusted = trusted & ~_astray(keypoints.xy, trusted)
     missing = (trusted.sum(-1) < 2).nonzero()[:, 0].tolist()
     if missing:
         raise ValueError(
@@ -167,6 +140,14 @@ def usable_keypoints(keypoints: Keypoints) -> Keypoints:
             f"{MIN_CONFIDENCE} for sample {', '.join(map(str, missing[:5]))}"
         )
     return replace(keypoints, confidence=torch.where(trusted, keypoints.confidence, 0.0))
+
+
+def _astray(xy: Float[Tensor, "N K 2"], seen: Tensor) -> Tensor:
+    """Which points lie beyond ASTRAY median distances from the median place of the seen ones."""
+    centre = torch.where(seen[..., None], xy, torch.nan).nanmedian(-2, keepdim=True).values
+    distance = (xy - centre).norm(dim=-1)
+    typical = torch.where(seen, distance, torch.nan).nanmedian(-1, keepdim=True).values
+    return distance > ASTRAY * typical
 
 
 def _in_own_frame(camera: PerspectiveCamera, batch: torch.Size) -> PerspectiveCamera:
@@ -251,6 +232,11 @@ def _run_stage(
     """All starts of all bodies in one batch."""
     problem = _problem(regressor, terms, stage, len(starts))
     slices = PosedBody(regressor, starts[0]).slices
+    unknown = [block for block in stage.free if block not in slices]
+    if unknown:
+        raise ValueError(
+            f"stage {stage.name!r} frees {', '.join(unknown)}, the unknowns are {', '.join(slices)}"
+        )
     free = torch.cat(
         [torch.arange(slices[block].start, slices[block].stop) for block in stage.free]
     )
@@ -267,8 +253,8 @@ def _run_stage(
 
 def _problem(regressor, terms: Sequence[Term], stage: Stage, starts: int) -> Problem:
     """The stage's energy, repeated for each start."""
-    names = {term.name for term in terms}
-    unknown = sorted(set(stage.weights) - names)
+    names = [term.name for term in terms]
+    unknown = [name for name in stage.weights if name not in names]
     if unknown:
         raise ValueError(
             f"stage {stage.name!r} weighs {', '.join(unknown)}, the terms are {', '.join(names)}"

@@ -65,6 +65,7 @@ class Damping:
     largest: float = 1e8
     growth: float = 8.0
     shrink: float = 0.1
+    floor: float = 1e-6
 
 
 @torch.no_grad()
@@ -88,9 +89,9 @@ def levenberg_marquardt(
         free: (m,) positions of the unknowns to solve for; the others stay.
     """
     active = torch.arange(len(start), device=start.device)
-    result, best = start.clone(), problem.energy(start)
-    history, used = [best.clone()], torch.zeros_like(active)
     state = _State(start, problem.quadratic(start), start.new_full((len(start),), damping.start))
+    result, best = start.clone(), state.model.energy.clone()
+    history, used = [best.clone()], torch.zeros_like(active)
     for _ in range(iterations):
         if not len(active):
             break
@@ -98,8 +99,7 @@ def levenberg_marquardt(
         result[active], best[active] = state.vector, state.model.energy
         used[active] += 1
         history.append(best.clone())
-        # Shrinking the batch costs a copy, so do it when it pays.
-        if done.all() or done.sum() * 4 >= len(active):
+        if done.any():
             keep = (~done).nonzero()[:, 0]
             active, state, problem = active[keep], state.select(keep), problem.select(keep)
     return Solution(result, best, torch.stack(history), used)
@@ -123,6 +123,8 @@ def _step(
     energy, gradient, hessian = state.model
     gradient, hessian = gradient[:, free], hessian[:, free[:, None], free]
     diagonal = hessian.diagonal(dim1=-2, dim2=-1)
+    # An unknown that no term feels would leave the system singular.
+    diagonal = diagonal.clamp(min=damping.floor * diagonal.amax(-1, keepdim=True))
     damped = hessian + torch.diag_embed(state.damping[:, None] * diagonal)
     factor, failed = torch.linalg.cholesky_ex(damped)
     delta = -torch.cholesky_solve(gradient[..., None], factor)[..., 0]

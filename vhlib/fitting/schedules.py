@@ -1,0 +1,39 @@
+"""The order in which a fit is minimised: stages, and the named schedules made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One minimisation: which unknowns are free, and how much each term counts.
+
+    Args:
+        name: for the history.
+        free: blocks of unknowns, of "global_orient", "body_pose", "betas", "transl".
+        weights: term name -> weight of its residuals, squared in the energy; a term that isn't
+            named is off.
+        iterations: at most so many Levenberg-Marquardt steps.
+        tolerance: a body is done when a step lowers its energy by less than this share.
+    """
+
+    name: str
+    free: tuple[str, ...]
+    weights: Mapping[str, float]
+    iterations: int
+    tolerance: float = 1e-4
+
+
+ALL_UNKNOWNS = ("global_orient", "body_pose", "betas", "transl")
+# The last stage of the original (Bogo 2016, released code), except the bending weight: 15.2 there
+# forces straight knees to bend.
+BODY_WEIGHTS = {"reprojection": 1.0, "pose_prior": 4.0, "bending": 6.0, "shape_prior": 5.0}
+
+COLD_START = (
+    Stage("camera", ("global_orient", "transl"), {"reprojection": 1.0}, 15),
+    Stage("body", ALL_UNKNOWNS, BODY_WEIGHTS, 10),
+    Stage("refine", ALL_UNKNOWNS, BODY_WEIGHTS, 50, 1e-5),
+)
+WARM_START = (Stage("refine", ALL_UNKNOWNS, BODY_WEIGHTS, 8),)
