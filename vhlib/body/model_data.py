@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -184,7 +185,7 @@ def _real_numbers(key: str, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """Finite numbers as float64. The model computes in float32, so larger ones aren't finite."""
     array = arrays[key]
     if array.dtype.kind not in "fiu":
-        raise ModelFileError(f"{key} holds {array.dtype}, expected real numbers")
+        raise ModelFileError(f"{key} holds {str(array.dtype)[:80]}, expected real numbers")
     bad = ~(np.abs(array.astype(np.float64)) <= np.finfo(np.float32).max)
     if bad.any():
         raise ModelFileError(
@@ -198,7 +199,7 @@ def _whole_numbers(key: str, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """Integers as int64."""
     array = arrays[key]
     if array.dtype.kind not in "iu":
-        raise ModelFileError(f"{key} holds {array.dtype}, expected integers")
+        raise ModelFileError(f"{key} holds {str(array.dtype)[:80]}, expected integers")
     return array.astype(np.int64)
 
 
@@ -230,7 +231,7 @@ def _parents(arrays: Mapping[str, np.ndarray]) -> tuple[int, ...]:
     parents[0] = -1 if parents[0] in UNSIGNED_ROOTS else parents[0]
     if joints != list(range(len(joints))):
         raise ModelFileError(
-            f"kintree_table's second row is {joints}, expected the joint ids 0, 1, 2, ... in order"
+            f"kintree_table's second row is {str(joints)[:80]}, expected the joint ids 0, 1, 2, ..."
         )
     if parents[0] != -1:
         raise ModelFileError(f"kintree_table gives joint 0 the parent {parents[0]}, expected none")
@@ -248,10 +249,11 @@ def _landmarks(arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
     if "landmark_names" not in arrays:
         return dict(SMPL_LANDMARK_VERTICES) if num_vertices == SMPL_NUM_VERTICES else {}
     names = [str(name) for name in arrays["landmark_names"]]
-    unknown = sorted(set(names) - set(LANDMARKS))
-    if unknown or len(set(names)) != len(names):
+    counts = Counter(names)
+    unexpected = [name for name in names if name not in LANDMARKS or counts[name] > 1]
+    if unexpected:
         raise ModelFileError(
-            f"landmark_names has {unknown or 'a name twice'}, expected each at most once of"
+            f"landmark_names has {unexpected[0][:80]!r}, expected each at most once of"
             f" {', '.join(LANDMARKS)}"
         )
     vertices = _ids("landmark_vertices", arrays, num_vertices).tolist()

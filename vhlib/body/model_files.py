@@ -146,8 +146,8 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         raise
     except (*_ZIP_ERRORS, ValueError) as error:
         raise ModelFileError(
-            f"isn't an npz of plain arrays ({error}); get it again, or run vh convert-model on the"
-            " pickle that it was made from"
+            f"isn't an npz of plain arrays ({str(error)[:200]}); get it again, or run vh"
+            " convert-model on the pickle that it was made from"
         ) from None
 
 
