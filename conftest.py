@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
+import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +15,25 @@ import pytest
 # Set before anything imports torch, and inherited by pytest-xdist's workers and notebook kernels.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("VHLIB_PROGRESS", "off")
+
+
+def pytest_configure() -> None:
+    """Switch the loopback interface on where a sandbox without a network has left it off.
+
+    Notebook kernels and the browser talk over it; ``unshare -n`` starts with it down.
+    """
+    if not loopback_works() and shutil.which("ip"):
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=False, capture_output=True)
+
+
+def loopback_works() -> bool:
+    """Whether this machine can talk to itself at 127.0.0.1."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        try:
+            socket.create_connection(server.getsockname(), timeout=1).close()
+        except OSError:
+            return False
+    return True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -142,6 +142,13 @@ def test_a_planted_machine_path_is_found(home):
     assert not names_a_machine("rooted in Path.home() and ~/work/course")
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_links_lead_somewhere(page):
+    targets = re.findall(r"\]\((?!https?:)([^)]+)\)", (ROOT / page).read_text(encoding="utf-8"))
+
+    assert [target for target in targets if not (ROOT / target).is_file()] == []
+
+
 def requirements(*extras: str) -> list[Requirement]:
     """What pyproject asks for, with these extras."""
     project = PYPROJECT["project"]
