@@ -351,7 +351,6 @@ def test_the_arrays_that_are_falsified_below_are_read_as_they_are(kind):
         (Select(a=chumpy_array(np.eye(2)), idxs=chumpy_array(np.eye(2))), "expected an array"),
         (Select(a=chumpy_array(np.eye(2)), idxs=np.array([1]), preferred_shape=(2,)), "reshape"),
     ],
-    ids=str,
 )
 @pytest.mark.parametrize("protocol", [0, 2, 5])
 def test_false_arrays_are_refused(value, words, protocol):
