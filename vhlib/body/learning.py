@@ -1,13 +1,13 @@
 """Train a body in SMPL's format from registered meshes, in the order of the paper.
 
 The input is what a registration gives: meshes of one topology, N people in the rest pose with their
-joint centres, and one body in P poses. The output are the arrays of a model file:
+joint centres, and bodies in P poses. The output are the arrays of a model file (Loper et al. 2015):
 
-    shape        ``learn_shape_space``        v_template, shapedirs     (Loper 2015, section 3.1, 4.2)
-    joints       ``learn_joint_regressor``    J_regressor               (section 3.1, 4.1)
-    pose         ``learn_pose_correctives``   posedirs                  (section 3.1, 4.1)
+    ``learn_shape_space``        v_template and shapedirs    B_S, eq. 8
+    ``learn_joint_regressor``    J_regressor                 J, eq. 10
+    ``learn_pose_correctives``   posedirs                    B_P, eq. 9
 
-Skinning weights are given: SMPL refines them too, from the rig of an artist.
+The skinning weights are given; the paper trains them too, starting from an artist's rig.
 
 Symbols: N people, P poses, V vertices, J joints, S shape components, F pose features.
 """
@@ -30,12 +30,10 @@ MIRROR = (-1.0, 1.0, 1.0)  # x -> -x, the body's plane of symmetry
 
 @dataclass(frozen=True, eq=False)
 class ShapeSpace:
-    """People as ``mean + directions @ betas``; betas are in standard deviations of the training set.
+    """People as ``mean + directions @ betas``; one unit of a beta is one standard deviation.
 
-    Args:
-        mean: the mean body, metres.
-        directions: metres per unit of each beta.
-        explained: share of the training set's variance along each direction.
+    mean: the mean body, metres. directions: metres per unit of each beta. explained: share of the
+    training set's variance along each direction.
     """
 
     mean: Float[Tensor, "V 3"]
@@ -106,7 +104,7 @@ def orient_components(space: ShapeSpace, measures: list[Callable[[Tensor], Tenso
 def reconstruction_errors(
     space: ShapeSpace, people: Float[Tensor, "N V 3"], counts: tuple[int, ...]
 ) -> dict[int, float]:
-    """Mean vertex distance in metres of ``people`` to their best bodies, by number of components."""
+    """Mean vertex distance to the nearest bodies in metres, by number of components used."""
     errors = {}
     for count in counts:
         part = space.truncated(count)
@@ -252,7 +250,7 @@ def symmetrise_meshes(
 def symmetrise_weights(
     weights: Float[Tensor, "V J"], mirror: Int[Tensor, " V"], joint_mirror: Int[Tensor, " J"]
 ) -> Float[Tensor, "V J"]:
-    """The mean of per-vertex joint weights and their mirror image."""
+    """The mean of the joint weights of each vertex and those of its mirror image."""
     return (weights + weights[mirror][:, joint_mirror]) / 2
 
 

