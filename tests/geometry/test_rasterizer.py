@@ -3,7 +3,7 @@ import torch
 import trimesh
 from torch.autograd import gradcheck
 
-from vhlib.geometry import PerspectiveCamera, axis_angle_to_matrix, rasterizer
+from vhlib.geometry import PerspectiveCamera, axis_angle_to_matrix, rasterizer_torch
 from vhlib.geometry.rasterizer import NEAR, rasterize, surface_at
 
 WIDTH, HEIGHT = 80, 60
@@ -116,7 +116,7 @@ def test_a_batch_of_cameras_sees_one_mesh():
 def test_the_size_of_the_chunks_changes_nothing(monkeypatch, chunk):
     vertices, faces = soup(3, num_faces=40)
     expected = rasterize(vertices, faces, CAMERA)
-    monkeypatch.setattr(rasterizer, "CHUNK", chunk)
+    monkeypatch.setattr(rasterizer_torch, "CHUNK", chunk)
     for whole, chunked in zip(expected, rasterize(vertices, faces, CAMERA), strict=True):
         assert torch.equal(whole, chunked)
 
