@@ -26,7 +26,7 @@ lint: $(INSTALLED)
 # is repeated only when what it installed from has changed.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || \
-	  { echo "vhlib needs Python 3.11, 3.12 or 3.13, but '$(PYTHON)' is $$($(PYTHON) -V 2>&1 || true); name another one with PYTHON=python3.11" >&2; exit 1; }
+	  { echo "vhlib needs Python 3.11, 3.12 or 3.13, but '$(PYTHON)' is $$($(PYTHON) -V 2>/dev/null || echo missing); name another one with PYTHON=python3.11" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing vhlib and JupyterLab into $(VENV): a few minutes, once"
 	$(BIN)/python -m pip install -c constraints.txt torch

@@ -13,16 +13,19 @@ def lab_arguments(notebook: Path, port: int | None, browser: bool) -> list[str]:
     """JupyterLab's own options to serve this folder and open ``notebook``.
 
     Raises:
-        FileNotFoundError: the current folder doesn't hold ``notebook``.
+        FileNotFoundError: there is no such notebook.
+        ValueError: it lies outside the current folder.
     """
     if not notebook.is_file():
         raise FileNotFoundError(
             f"there is no {notebook} in {Path.cwd()}: run vh lab in the folder of the course"
         )
-    address = notebook.resolve().relative_to(Path.cwd().resolve()).as_posix()
+    folder = Path.cwd().resolve()
+    if not notebook.resolve().is_relative_to(folder):
+        raise ValueError(f"{notebook} lies outside {folder}: run vh lab in a folder that holds it")
     options = [
-        f"--ServerApp.root_dir={Path.cwd()}",
-        f"--LabApp.default_url=/lab/tree/{address}",
+        f"--ServerApp.root_dir={folder}",
+        f"--LabApp.default_url=/lab/tree/{notebook.resolve().relative_to(folder).as_posix()}",
     ]
     if port is not None:
         options += [f"--ServerApp.port={port}"]
