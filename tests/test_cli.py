@@ -84,7 +84,7 @@ def test_a_report_goes_to_stdout(planted, capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["unknown"], ["fit"], ["fit", "a.jpg", "--unknown"], ["fit", "a.jpg", "--person", "x"]],
+    [[], ["unknown"], ["fit"], ["fit", "a.jpg", "--unknown"], ["fit", "a.jpg", "--person"]],
 )
 def test_wrong_usage_is_2(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
@@ -105,6 +105,16 @@ def test_every_command_has_help(command, capsys):
 
     assert stop.value.code == 0
     assert f"usage: vh {command}" in capsys.readouterr().out
+
+
+def test_the_help_of_fit_names_every_skeleton(capsys):
+    from vhlib.body.skeletons import SKELETONS
+
+    with pytest.raises(SystemExit):
+        cli.main(["fit", "--help"])
+
+    words = capsys.readouterr().out.replace(",", " ").split()
+    assert set(SKELETONS) <= set(words)
 
 
 def test_help_answers_at_once():

@@ -73,12 +73,6 @@ def add_command(commands, name: str, run: Callable[[argparse.Namespace], str | N
     return command
 
 
-def add_out(command: argparse.ArgumentParser) -> None:
-    """Add ``--out DIR``."""
-    summary = "folder to write (%(default)s)"
-    command.add_argument("--out", type=Path, metavar="DIR", default=Path("out"), help=summary)
-
-
 def add_lab(commands) -> None:
     """Add ``vh lab``."""
     command = add_command(commands, "lab", run_lab, "open the course in JupyterLab")
@@ -98,35 +92,67 @@ def run_lab(options: argparse.Namespace) -> None:
 
 def add_fit(commands) -> None:
     """Add ``vh fit``."""
-    command = add_command(commands, "fit", run_fit, "fit a body to a photo")
-    command.add_argument("image", type=Path, metavar="IMAGE")
-    command.add_argument("--keypoints", type=Path, metavar="FILE", help="OpenPose JSON")
-    command.add_argument("--skeleton", default="openpose_25", help="of FILE (%(default)s)")
+    summary = "fit a body to a photo of a person, given the person's 2D keypoints"
+    command = add_command(commands, "fit", run_fit, summary)
+    command.add_argument("image", type=Path, metavar="IMAGE", help="the photo: JPEG, PNG, ...")
     command.add_argument(
-        "--person", type=int, metavar="N", help="which person of FILE (the largest confident one)"
+        "--keypoints", type=Path, metavar="FILE", help="what OpenPose found in IMAGE, its JSON"
     )
     command.add_argument(
-        "--focal", type=float, metavar="PX", help="focal length in pixels (EXIF's, else a guess)"
+        "--skeleton",
+        default="openpose_25",
+        metavar="NAME",
+        help="which points FILE holds, in which order: openpose_25, openpose_25b, coco_17, lsp_14, "
+        "h36m_17, blazepose_33, smpl_24 or smplx_45 (default: %(default)s)",
     )
     command.add_argument(
-        "--model", default="neutral", help="neutral, female, male or a SMPL-format file"
+        "--person",
+        metavar="N",
+        help="which person of FILE, counted from 0 in its order (default: the largest "
+        "confident one)",
     )
-    add_out(command)
+    command.add_argument(
+        "--focal",
+        metavar="PX",
+        help="focal length in pixels (default: EXIF's, else the photo's diagonal)",
+    )
+    command.add_argument(
+        "--model",
+        default="neutral",
+        metavar="NAME_OR_PATH",
+        help="neutral, female, male, or your own SMPL-format npz or pickle (default: %(default)s)",
+    )
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        default=Path("out"),
+        help="folder for overlay.png, mesh.ply and fit.npz (default: %(default)s)",
+    )
 
 
 def run_fit(options: argparse.Namespace) -> str:
-    """Fit one photo; the report is the energy by term."""
+    """Fit one photo; the report says who was fitted, through which camera, how well."""
     from vhlib.pipelines.photo import fit_photo_command
 
     return fit_photo_command(
         options.image,
         keypoints=options.keypoints,
         skeleton=options.skeleton,
-        person=options.person,
-        focal=options.focal,
+        person=number("--person", options.person, int),
+        focal=number("--focal", options.focal, float),
         model=options.model,
         out=options.out,
     )
+
+
+def number(option: str, text: str | None, kind: type[int] | type[float]) -> int | float | None:
+    """The value of an option. Argparse would call a wrong one wrong usage, and exit with 2."""
+    try:
+        return None if text is None else kind(text)
+    except ValueError:
+        expected = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{option} is {text!r}, expected {expected}") from None
 
 
 def add_assets(commands) -> None:

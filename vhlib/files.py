@@ -23,7 +23,8 @@ def write_atomically(path: str | Path) -> Iterator[BinaryIO]:
         raise IsADirectoryError(f"{path} is a directory, expected a file name")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the folder {path.parent} doesn't exist")
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    with _naming(path.parent):
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -53,7 +54,8 @@ def write_folder_atomically(folder: str | Path) -> Iterator[Path]:
         existing = existing.parent
     if not existing.is_dir():
         raise NotADirectoryError(f"{existing} is a file, expected a folder to write to")
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=existing))
+    with _naming(existing):
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=existing))
     try:
         yield staging
         files = sorted(staging.iterdir())
@@ -64,3 +66,12 @@ def write_folder_atomically(folder: str | Path) -> Iterator[Path]:
             file.replace(folder / file.name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    """Errors name the folder, not the temporary file that couldn't be made in it."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, f"can't be written to: {error.strerror}", str(folder)) from None

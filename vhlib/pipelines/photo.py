@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import logging
+import math
+import warnings
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +24,12 @@ from vhlib.geometry import PerspectiveCamera
 from vhlib.geometry.camera_estimates import focal_from_35mm, focal_from_diagonal
 from vhlib.geometry.rendering import overlay, render_shaded
 
+# Below this confidence a keypoint tells little about how well a body fits.
+CLEARLY_SEEN = 0.3
 OUTPUTS = ("overlay.png", "mesh.ply", "fit.npz")
+
+# Some of Pillow's decoders log what they raise a moment later.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,30 +46,46 @@ class Photo:
 
 
 def read_photo(path: str | Path) -> Photo:
-    """A picture as RGB, turned upright as its EXIF orientation says.
+    """A picture as 8-bit RGB, turned upright as its EXIF orientation says.
 
     Raises:
         ValueError: not a picture, or damaged; one line with the file's name.
         OSError: can't be read.
     """
     path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder, expected a picture")
-    if not path.exists():
-        raise FileNotFoundError(f"{path} doesn't exist, expected a picture")
+    content = path.read_bytes()
+    if not content:
+        raise ValueError(f"{path} is empty, expected a picture")
     try:
-        with Image.open(path) as image:
-            focal = (
-                image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm)
-            )
-            pixels = np.array(ImageOps.exif_transpose(image).convert("RGB"))
+        # Pillow warns about harmless things, such as large pictures and odd EXIF entries.
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as image:
+            image.load()
+            return Photo(_upright_rgb(image), _focal_35mm(image))
     except UnidentifiedImageError:
         raise ValueError(
-            f"{path} isn't a picture that Pillow can read, such as JPEG or PNG"
+            f"{path} isn't a picture that Pillow can read; save it as JPEG or PNG"
         ) from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except MemoryError:
+        raise ValueError(f"{path} needs more memory than there is; make it smaller") from None
+    except Exception as error:  # Pillow's decoders raise whatever a damaged file leads them to
         raise ValueError(f"{path} can't be read as a picture: {error}") from None
-    return Photo(pixels, float(focal) if focal else None)
+
+
+def _upright_rgb(image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I"):
+        # Pillow would clip 16-bit grey to its darkest 256 levels.
+        grey = (np.asarray(upright).clip(0, 2**16 - 1) // 2**8).astype(np.uint8)
+        upright = Image.fromarray(grey)
+    return np.array(upright.convert("RGB"))
+
+
+def _focal_35mm(image: Image.Image) -> float | None:
+    """EXIF's entry if it is a positive number; cameras write 0 for "unknown"."""
+    exif = image.getexif().get_ifd(ExifTags.IFD.Exif)
+    value = exif.get(ExifTags.Base.FocalLengthIn35mmFilm)
+    known = isinstance(value, Real) and 0 < float(value) < math.inf
+    return float(value) if known else None
 
 
 def camera_of(photo: Photo, focal: float | None = None) -> tuple[PerspectiveCamera, str]:
@@ -73,17 +99,23 @@ def camera_of(photo: Photo, focal: float | None = None) -> tuple[PerspectiveCame
     elif photo.focal_35mm:
         pixels, source = focal_from_35mm(photo.focal_35mm, photo.size), "from EXIF"
     else:
-        pixels, source = focal_from_diagonal(photo.size), "guessed: the frame's diagonal"
+        pixels = focal_from_diagonal(photo.size)
+        source = "guessed: the frame's diagonal; give --focal PX if you know it"
     width, height = photo.size
     camera = PerspectiveCamera((pixels, pixels), (width / 2, height / 2), photo.size)
     return camera, f"focal length {pixels:.0f} px ({source})"
 
 
-def choose_person(people: Keypoints, person: int | None) -> tuple[Keypoints, str]:
+def choose_person(people: Keypoints, person: int | None = None) -> tuple[Keypoints, str]:
     """One of the detected people, and a word on how they were chosen; see ``select_person``."""
-    index = select_person(people, person)
-    how = "the largest confident one" if person is None else "as asked"
-    return people[index], f"person {index} of {len(people)}, {how}"
+    index, count = select_person(people, person), len(people)
+    if count == 1:
+        how = "the only one"
+    elif person is None:
+        how = f"the largest confident one of {count}; --person N takes another, 0 to {count - 1}"
+    else:
+        how = f"as asked, of {count}"
+    return people[index], f"person {index} ({how})"
 
 
 def check_in_frame(keypoints: Keypoints, size: tuple[int, int]) -> None:
@@ -93,6 +125,33 @@ def check_in_frame(keypoints: Keypoints, size: tuple[int, int]) -> None:
         raise ValueError(
             f"all keypoints lie outside the {size[0]} x {size[1]} picture; are they of another one?"
         )
+
+
+def read_person(
+    path: Path, skeleton: str, person: int | None, size: tuple[int, int]
+) -> tuple[Keypoints, str]:
+    """The person to fit from an OpenPose file, and a word on how they were chosen.
+
+    Raises:
+        ValueError, OSError: one line with the file's name.
+    """
+    people = read_openpose_json(path, skeleton)
+    try:
+        chosen, how = choose_person(people, person)
+        check_in_frame(chosen, size)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return chosen, how
+
+
+def load_model(model: str | Path, skeleton: str) -> SMPL:
+    """A shipped or own body that has the skeleton's points; ValueError names the model if not."""
+    smpl = SMPL.load(model)
+    try:
+        smpl.keypoint_regressor(skeleton)
+    except ValueError as error:
+        raise ValueError(f"{model}: {error}") from None
+    return smpl
 
 
 def draw_overlay(
@@ -123,19 +182,32 @@ def fit_photo_command(
     photo = read_photo(image)
     if keypoints is None:
         raise ValueError(f"no keypoints for {image}: give an OpenPose file with --keypoints FILE")
-    chosen, who = choose_person(read_openpose_json(keypoints, skeleton), person)
-    check_in_frame(chosen, photo.size)
+    chosen, who = read_person(keypoints, skeleton, person, photo.size)
     camera, which = camera_of(photo, focal)
-    smpl = SMPL.load(model)
+    smpl = load_model(model, skeleton)
     fit = fit_smplify(smpl, camera, chosen)
     write_outputs(out, photo, smpl, camera, chosen, fit)
-    return "\n".join([who, which, *energy_lines(fit), f"wrote {', '.join(OUTPUTS)} to {out}"])
+    written = f"wrote {', '.join(OUTPUTS)} to {out}"
+    return "\n".join([who, which, *energy_lines(fit), distance_line(fit, chosen), written])
 
 
 def energy_lines(fit: Fit) -> list[str]:
     """The energy by term, for a person to read."""
     terms = [f"  {name:13} {float(value):10.1f}" for name, value in fit.energy_terms.items()]
     return [f"energy          {float(fit.energy):8.1f}", *terms]
+
+
+def distance_line(fit: Fit, keypoints: Keypoints) -> str:
+    """How far the fitted body's points lie from the clearly seen keypoints."""
+    seen = keypoints.confidence > CLEARLY_SEEN
+    if not seen.any():
+        return f"no keypoint has a confidence above {CLEARLY_SEEN}"
+    distances = (fit.projected_keypoints - keypoints.xy).norm(dim=-1)[seen]
+    return (
+        f"median distance {float(distances.median()):.1f} px over the {len(distances)} keypoints "
+        f"with a confidence above {CLEARLY_SEEN}; the person is {float(keypoints.height()):.0f} px "
+        f"large"
+    )
 
 
 def write_outputs(
