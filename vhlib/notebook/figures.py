@@ -29,11 +29,21 @@ def display_picture(figure: Figure, alt: str, kind: str, options: dict[str, int]
     Raises:
         ValueError: ``alt`` says nothing.
     """
+    require_words(alt)
+    mime = f"image/{kind}"
+    picture = b64encode(encoded(figure, kind, options)).decode()
+    display({mime: picture, "text/plain": alt}, metadata={mime: {"alt": alt}}, raw=True)
+
+
+def require_words(alt: str) -> None:
+    """Raises ValueError if the alternative text ``alt`` says nothing."""
     if not alt.strip():
         raise ValueError("a figure needs an alternative text: say what it shows in a sentence")
+
+
+def encoded(figure: Figure, kind: str, options: dict[str, int]) -> bytes:
+    """``figure`` as a file of the type image/``kind``; the figure is closed."""
     picture = BytesIO()
     figure.savefig(picture, format=kind, dpi=DOTS_PER_INCH, bbox_inches="tight", pil_kwargs=options)
     plt.close(figure)
-    mime = f"image/{kind}"
-    content = {mime: b64encode(picture.getvalue()).decode(), "text/plain": alt}
-    display(content, metadata={mime: {"alt": alt}}, raw=True)
+    return picture.getvalue()
