@@ -74,6 +74,19 @@ _PACKAGES = (
         ),
     ),
     Package(
+        name="mediapipe",
+        version="0.10.21",
+        sha256="05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
+        licence="Apache-2.0",
+        source="MediaPipe, Google: BlazePose's person detector and landmark network",
+        megabytes=35.6,
+        members=(
+            "mediapipe/modules/pose_detection/pose_detection.tflite",
+            "mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
+            "*.dist-info/LICENSE",
+        ),
+    ),
+    Package(
         name="pybullet",
         version="3.2.7",
         sha256="5d858abf7c12a21ef3ed351cf81dac1b5e486ec25c9ab59bfc84beb89034edff",
