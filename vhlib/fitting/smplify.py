@@ -34,6 +34,8 @@ AMBIGUOUS_POINTS: Mapping[str, tuple[str, ...]] = {
 }
 # Seen from the front or from behind: the two sides of depth that an upright picture can't tell.
 START_YAWS = (0.0, math.pi)
+# Geman-McClure's scale on a person of 200 px; chosen with the weights of the schedules.
+ROBUST_SIGMA = 50.0
 # Metres from the camera at which a fit may start.
 PLAUSIBLE_DEPTH = (1.0, 50.0)
 # A limb's end lies at most about 2.5 times as far from a body's middle as its median keypoint.
@@ -105,7 +107,7 @@ def fit_smplify(
     usable = usable_keypoints(flat)
     regressor = smpl.keypoint_regressor(keypoints.skeleton)
     terms = [
-        Reprojection(camera, usable),
+        Reprojection(camera, usable, ROBUST_SIGMA),
         PosePrior(pose_prior),
         Bending(),
         ShapePrior(),
