@@ -34,10 +34,10 @@ STRIDE = {
     "left_knee": (15, 0, 0),
     "right_knee": (35, 0, 0),
     "right_foot": (-20, 0, 0),
-    "left_shoulder": (25, 0, -72),
-    "right_shoulder": (-25, 0, 72),
-    "left_elbow": (0, -20, 0),
-    "right_elbow": (0, 20, 0),
+    "left_shoulder": (0, 0, -68),
+    "right_shoulder": (0, 0, 68),
+    "left_elbow": (0, -30, 0),
+    "right_elbow": (0, 30, 0),
 }
 SQUAT = {
     "left_hip": (-105, -12, 10),

@@ -121,7 +121,8 @@ def pseudo_scans(
     transforms: Float[Tensor, "P J 3 4"],
 ) -> Float[Tensor, "P V 3"]:
     """One body, given at rest, in P poses."""
-    linear = linear_blend_skinning(rest, skin.lbs_weights, transforms)
+    still = rest.expand(len(transforms), -1, -1)
+    linear = linear_blend_skinning(still, skin.lbs_weights, transforms)
     curved = dual_quaternion_skinning(rest, skin, transforms)
     posed = LINEAR_SHARE * linear + (1 - LINEAR_SHARE) * curved
     return torch.lerp(posed, delta_mush(skin, rest, posed), skin.softness[:, None].to(posed))
