@@ -13,15 +13,16 @@ import torch
 import trimesh
 from PIL import Image
 
-from tests.pipelines.conftest import SIZE, Case, make_case, standing_person
+from tests.pipelines.conftest import CAMERA, SIZE, UPRIGHT, Case, make_case, standing_person
 from tests.random_body import random_model
 from tests.smpl_pickles import smpl_dict, write_pickle
 from vhlib import cli
-from vhlib.body import SMPL
+from vhlib.body import SMPL, BodyParameters
 from vhlib.body.model_files import model_arrays, write_model
 from vhlib.body.skeletons import SKELETONS
 from vhlib.geometry import PerspectiveCamera
-from vhlib.pipelines.photo import OUTPUTS, camera_of, read_photo
+from vhlib.geometry.rendering import overlay, render_shaded
+from vhlib.pipelines.photo import OUTPUTS, Photo, camera_of, draw_overlay, read_photo
 
 FIELDS = {
     "betas": (10,),
@@ -124,6 +125,31 @@ class TestOutputs:
         assert fit(fitted) == 0
         assert note.read_text() == "mine"
         note.unlink()
+
+
+@pytest.mark.parametrize(
+    "transl",
+    [
+        (0.1, 0.2, 4.0),
+        (0.0, 0.0, 0.4),
+        (1.0, -1.0, 4.0),
+        (0.0, 0.0, 0.0),
+        (9.0, 0.0, 3.0),
+        (0.0, 0.0, -3.0),
+        (0.0, 0.0, 1e6),
+    ],
+    ids=["whole", "near", "cut", "around the camera", "out of sight", "behind", "far"],
+)
+def test_the_overlay_is_that_of_the_whole_frame(smpl, transl):
+    """Only the body's window is rendered, which nobody may see."""
+    pixels = np.random.default_rng(0).integers(0, 255, (SIZE[1], SIZE[0], 3), dtype=np.uint8)
+    body = BodyParameters(
+        torch.zeros(10), torch.eye(3).expand(23, 3, 3), UPRIGHT, torch.tensor(transl)
+    )
+    vertices = smpl(**vars(body)).vertices
+    whole = overlay(torch.from_numpy(pixels), render_shaded(vertices, smpl.faces, CAMERA))
+    drawn = draw_overlay(Photo(pixels), smpl, CAMERA, body)
+    np.testing.assert_array_equal(drawn, whole.numpy())
 
 
 class TestReport:
@@ -234,7 +260,7 @@ def test_pictures_are_turned_upright(tmp_path, orientation):
     np.testing.assert_array_equal(photo.pixels, np.asarray(upright))
 
 
-@pytest.mark.parametrize("value", [0, -5, "wide", (28, 35)])
+@pytest.mark.parametrize("value", [0, 1, 65535, -5, "wide", (28, 35)])
 def test_a_senseless_exif_focal_length_is_ignored(tmp_path, value):
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0xA405] = value
@@ -363,7 +389,17 @@ class TestBadKeypoints:
         row = np.array(case.row())
         row[5::3] = 0
         case.write_people(row.tolist())
+        assert_refused(case, capsys, "all seen keypoints lie in one place")
+
+    def test_nothing_is_seen_well(self, case, capsys):
+        row = np.array(case.row())
+        row[2::3] = 0.1
+        case.write_people(row.tolist())
         assert_refused(case, capsys, "fewer than two usable keypoints")
+
+    def test_all_points_in_one_place(self, case, capsys):
+        case.write_people([100.0, 100.0, 0.9] * 25)
+        assert_refused(case, capsys, "all seen keypoints lie in one place")
 
     def test_all_points_outside_the_picture(self, case, capsys):
         row = np.array(case.row())
@@ -396,9 +432,10 @@ class TestBadKeypoints:
 
 
 class TestBadCameras:
-    @pytest.mark.parametrize("focal", ["0", "-900", "nan", "inf", "1e400"])
+    @pytest.mark.parametrize("focal", ["0", "-900", "nan", "inf", "1e400", "28", "1e9"])
     def test_values(self, case, capsys, focal):
-        assert_refused(case, capsys, "focal", "--focal", focal)
+        words = "isn't plausible for a 480 x 640 picture, expected 80 to 80000"
+        assert_refused(case, capsys, words, "--focal", focal)
 
     def test_text(self, case, capsys):
         assert_refused(case, capsys, "--focal is '28mm', expected a number", "--focal", "28mm")
@@ -471,15 +508,14 @@ class TestBlockedOutputs:
         assert_refused(case, capsys, "/proc: can't be written to", "--out", "/proc/vhlib_out")
 
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
-    @pytest.mark.parametrize("kilobytes", [1, 60])
-    def test_a_disk_that_fills_up(self, case, kilobytes):
-        """A limit on file sizes stops the writing in the midst of one of the three files."""
+    def test_a_disk_that_fills_up(self, case):
+        """A limit on file sizes stops the writing in the midst of mesh.ply, the second file."""
         case.out.mkdir()
         (case.out / "overlay.png").write_text("old")
         before = case.files()
         program = (
             "import resource, sys; from vhlib import cli; "
-            f"resource.setrlimit(resource.RLIMIT_FSIZE, ({kilobytes * 1024},) * 2); "
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)); "
             "sys.exit(cli.main(sys.argv[1:]))"
         )
         command = [sys.executable, "-c", program, "fit", str(case.photo)]

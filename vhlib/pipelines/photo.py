@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import io
 import logging
-import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
 
 import numpy as np
 import torch
 import trimesh
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
 
 from vhlib.body import SMPL, BodyParameters, Keypoints
 from vhlib.body.keypoints import read_openpose_json, select_person
@@ -22,10 +22,13 @@ from vhlib.files import write_folder_atomically
 from vhlib.fitting import Fit, fit_smplify
 from vhlib.geometry import PerspectiveCamera
 from vhlib.geometry.camera_estimates import focal_from_35mm, focal_from_diagonal
+from vhlib.geometry.rasterizer import NEAR
 from vhlib.geometry.rendering import overlay, render_shaded
 
 # Below this confidence a keypoint tells little about how well a body fits.
 CLEARLY_SEEN = 0.3
+# Focal lengths over the frame's diagonal: 157 degrees of view across it, and half a degree.
+PLAUSIBLE_FOCAL = (0.1, 100.0)
 OUTPUTS = ("overlay.png", "mesh.ply", "fit.npz")
 
 # Some of Pillow's decoders log what they raise a moment later.
@@ -81,10 +84,10 @@ def _upright_rgb(image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def _focal_35mm(image: Image.Image) -> float | None:
-    """EXIF's entry if it is a positive number; cameras write 0 for "unknown"."""
+    """EXIF's entry in millimetres if a lens could have it; cameras write 0 for "unknown"."""
     exif = image.getexif().get_ifd(ExifTags.IFD.Exif)
     value = exif.get(ExifTags.Base.FocalLengthIn35mmFilm)
-    known = isinstance(value, Real) and 0 < float(value) < math.inf
+    known = isinstance(value, Real) and 5 < float(value) < 4000
     return float(value) if known else None
 
 
@@ -92,9 +95,10 @@ def camera_of(photo: Photo, focal: float | None = None) -> tuple[PerspectiveCame
     """The camera that most likely took a photo, and where its focal length comes from.
 
     ``focal`` in pixels if it is known, else EXIF's, else the frame's diagonal. The principal point
-    is the middle of the picture. Raises ValueError if ``focal`` isn't positive.
+    is the middle of the picture. Raises ValueError if no lens could have that ``focal``.
     """
     if focal is not None:
+        check_focal(focal, photo.size)
         pixels, source = focal, "as given"
     elif photo.focal_35mm:
         pixels, source = focal_from_35mm(photo.focal_35mm, photo.size), "from EXIF"
@@ -104,6 +108,17 @@ def camera_of(photo: Photo, focal: float | None = None) -> tuple[PerspectiveCame
     width, height = photo.size
     camera = PerspectiveCamera((pixels, pixels), (width / 2, height / 2), photo.size)
     return camera, f"focal length {pixels:.0f} px ({source})"
+
+
+def check_focal(focal: float, size: tuple[int, int]) -> None:
+    """Raises ValueError unless a lens between fisheye and telescope has ``focal`` pixels."""
+    low, high = (round(limit * focal_from_diagonal(size)) for limit in PLAUSIBLE_FOCAL)
+    if not low <= focal <= high:
+        raise ValueError(
+            f"a focal length of {focal:g} pixels isn't plausible for a {size[0]} x {size[1]} "
+            f"picture, expected {low} to {high}; for a lens of f mm (35-mm equivalent) it is "
+            f"{focal_from_35mm(1.0, size):.1f} f"
+        )
 
 
 def choose_person(people: Keypoints, person: int | None = None) -> tuple[Keypoints, str]:
@@ -119,7 +134,9 @@ def choose_person(people: Keypoints, person: int | None = None) -> tuple[Keypoin
 
 
 def check_in_frame(keypoints: Keypoints, size: tuple[int, int]) -> None:
-    """Raises ValueError unless some seen keypoint lies in the picture."""
+    """Raises ValueError unless the seen keypoints have an extent and one lies in the picture."""
+    if keypoints.height(threshold=0.0) == 0:
+        raise ValueError("all seen keypoints lie in one place, which is no person")
     inside = ((keypoints.xy >= 0) & (keypoints.xy <= torch.tensor(size))).all(-1)
     if not (inside & (keypoints.confidence > 0)).any():
         raise ValueError(
@@ -160,8 +177,34 @@ def draw_overlay(
     """The body over the photo it was fitted to."""
     with torch.no_grad():
         vertices = smpl(**vars(parameters)).vertices
-    picture = render_shaded(vertices, smpl.faces, camera)
-    return overlay(torch.from_numpy(photo.pixels), picture).numpy()
+    left, top, right, bottom = visible_box(vertices, camera)
+    pixels = photo.pixels.copy()
+    if left < right and top < bottom:
+        window = replace(
+            camera,
+            principal_point=camera.principal_point - torch.tensor([left, top]),
+            image_size=(right - left, bottom - top),
+        )
+        part = torch.from_numpy(pixels[top:bottom, left:right])
+        body = render_shaded(vertices, smpl.faces, window)
+        pixels[top:bottom, left:right] = overlay(part, body).numpy()
+    return pixels
+
+
+def visible_box(
+    vertices: Float[Tensor, "V 3"], camera: PerspectiveCamera
+) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of the pixels that a mesh can cover: a large photo is mostly not it.
+
+    Empty, with right <= left or bottom <= top, if the mesh is out of sight.
+    """
+    before = vertices[camera.world_to_camera(vertices)[:, 2] > NEAR]
+    if not len(before):
+        return 0, 0, 0, 0
+    xy = camera.project(before)
+    limits = torch.tensor(camera.image_size)
+    corners = torch.stack([xy.amin(0).floor(), xy.amax(0).ceil()]).clamp(min=0).minimum(limits)
+    return tuple(corners.long().flatten().tolist())
 
 
 def fit_photo_command(
@@ -186,6 +229,8 @@ def fit_photo_command(
     camera, which = camera_of(photo, focal)
     smpl = load_model(model, skeleton)
     fit = fit_smplify(smpl, camera, chosen)
+    if not fit.energy.isfinite():
+        raise ValueError(f"no body fits {keypoints}: the energy is {float(fit.energy)}")
     write_outputs(out, photo, smpl, camera, chosen, fit)
     written = f"wrote {', '.join(OUTPUTS)} to {out}"
     return "\n".join([who, which, *energy_lines(fit), distance_line(fit, chosen), written])
