@@ -30,5 +30,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing vhlib and JupyterLab into $(VENV): a few minutes, once"
 	$(BIN)/python -m pip install -c constraints.txt torch
-	$(BIN)/python -m pip install -c constraints.txt -e ".[lab,fast,dev]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[lab,fast,detect,dev]"
 	@touch $@

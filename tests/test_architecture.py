@@ -199,7 +199,7 @@ def third_party_imports() -> set[str]:
 
 
 def test_what_the_library_imports_is_required():
-    import_names = {"pillow": "PIL", "scikit-learn": "sklearn"}
-    required = {import_names.get(r.name, r.name) for r in requirements("lab", "fast")}
+    import_names = {"ai-edge-litert": "ai_edge_litert", "pillow": "PIL", "scikit-learn": "sklearn"}
+    required = {import_names.get(r.name, r.name) for r in requirements("lab", "fast", "detect")}
 
     assert third_party_imports() - required == {"IPython"}, "IPython comes with ipywidgets"

@@ -39,7 +39,8 @@ def one_line(error: Exception) -> str:
     """What went wrong, as a single line: the library's own words where the input is at fault."""
     message = " ".join(str(error).split())
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("vhlib"):
-        return f"this command needs the package {error.name}; pip install 'vhlib[lab,fast]' has it"
+        extras = "'vhlib[lab,fast,detect]'"
+        return f"this command needs the package {error.name}; pip install {extras} brings it"
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, ValueError | OSError) and message:
