@@ -25,7 +25,8 @@ IMAGE_SIZE = (1080, 1920)
 FOCAL_LENGTH = 1680.0
 DETECTOR_NOISE = 6.0  # pixels
 FACE_CONFIDENCE, BODY_CONFIDENCE = 0.6, 0.85
-WALL, LABEL = (226, 226, 222), "synthetic stand-in: no photo"
+WALL, LABEL_COLOR = (226, 226, 222), (170, 170, 166)
+LABEL = "synthetic stand-in: no photo"
 
 # Axis-angle of a balancing pose: standing on the right leg, the left one raised sideways.
 BALANCE = {
@@ -66,13 +67,11 @@ class StandInClip:
         return view if frames is None else view[list(frames)]
 
     def frame(self, camera_index: int, index: int) -> UInt8[np.ndarray, "H W 3"]:
-        """The body before a plain wall, with a label."""
+        """The body before a wall that says, all over, that this is no photo."""
         with torch.no_grad():
             vertices = self.smpl(**vars(self.bodies[index])).vertices
         picture = render_shaded(vertices, self.smpl.faces, self.cameras[camera_index])
-        wall = Image.new("RGB", IMAGE_SIZE, WALL)
-        ImageDraw.Draw(wall).text((40, 40), LABEL, fill=(90, 90, 90), font_size=60)
-        return overlay(torch.tensor(np.array(wall)), picture).numpy()
+        return overlay(torch.tensor(labelled_wall()), picture).numpy()
 
     def frames(
         self, camera_index: int, indices: Sequence[int] | None = None
@@ -108,6 +107,15 @@ def stand_in_clip() -> StandInClip:
     confidence = torch.where(face, FACE_CONFIDENCE, BODY_CONFIDENCE).expand(xy.shape[:-1])
     detections = Keypoints(xy + DETECTOR_NOISE * noise, confidence, "openpose_25b")
     return StandInClip(cameras, detections, smpl, bodies)
+
+
+def labelled_wall() -> UInt8[np.ndarray, "H W 3"]:
+    """A plain wall with the label in every part of it, so that no crop loses it."""
+    wall = Image.new("RGB", IMAGE_SIZE, WALL)
+    pen = ImageDraw.Draw(wall)
+    for row, y in enumerate(range(20, IMAGE_SIZE[1], 120)):
+        pen.text((-200 * (row % 4), y), "   ".join([LABEL] * 4), fill=LABEL_COLOR, font_size=36)
+    return np.array(wall)
 
 
 def _balancing_bodies() -> BodyParameters:

@@ -163,7 +163,7 @@ def body_picture(
     return overlay(white, picture, opacity).numpy()
 
 
-def cropped(picture: Picture, keypoints: Keypoints) -> Picture:
+def cropped(picture: Picture, keypoints: Keypoints) -> UInt8[np.ndarray, "height width 3"]:
     """The part of a picture around the person."""
     left, top, right, bottom = (round(edge) for edge in crop_window(keypoints, picture))
     return picture[top:bottom, left:right]
