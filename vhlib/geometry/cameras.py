@@ -74,7 +74,11 @@ class PerspectiveCamera:
         """World points (*batch, V, 3) to pixels (*batch, V, 2); those behind the camera too."""
         if points.shape[-1] != 3:
             raise ValueError(f"points must be (*batch, V, 3), found {tuple(points.shape)}")
-        x_y, z = self.world_to_camera(points).split([2, 1], dim=-1)
+        return self.to_pixels(self.world_to_camera(points))
+
+    def to_pixels(self, points: Float[Tensor, "*#batch V 3"]) -> Float[Tensor, "*#batch V 2"]:
+        """Pixels of points that are in the camera's axes already."""
+        x_y, z = points.split([2, 1], dim=-1)
         focal_length, principal_point = (
             self.focal_length.to(points),
             self.principal_point.to(points),

@@ -1,8 +1,8 @@
-"""The two inner loops of the renderer, compiled by numba for one CPU core.
+"""The renderer's inner loops, compiled by numba for one CPU core.
 
-Each has a plain torch twin (`rasterizer`, `visibility`) and repeats its arithmetic operation by
-operation, so both give the same bits. The loops release Python's lock and start no threads of their
-own, which forked workers would not survive: callers split a batch over threads instead.
+Each has a plain torch twin (`rasterizer_torch`, `visibility`) and repeats its arithmetic operation
+by operation, so both give the same bits. The loops release Python's lock and start no threads of
+their own, which forked workers would not survive: callers split a batch over threads instead.
 """
 
 from __future__ import annotations
@@ -15,57 +15,76 @@ import numpy as np
 # The machine code is kept on disk, beside this file or in the user's cache folder.
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
+# no_type_check: in tests every function is wrapped to check its arguments, and numba can't compile
+# the wrapper.
 
-# no_type_check: shape annotations are enforced in tests by wrapping each function, and numba can't
-# compile the wrapper.
+
 @_compiled
 @no_type_check
 def rasterize(faces, near, screen, triangle_ids, barycentrics, depth):
     """Fill the pictures (B, H, W): which triangle each pixel sees, and where on it.
 
-    faces: (F, 3) int64. screen: (B, V, 3) pixel x, pixel y and camera z of each vertex, float64.
+    faces: (F, 3) integers. screen: (B, V, 3) pixel x, pixel y and camera z of each vertex, float64.
     """
-    nearness = np.empty(depth.shape[1:], np.float32)
+    height, width = depth.shape[1:]
+    candidates = np.empty(len(faces) + 1, np.int32)
+    nearest = np.empty(height * width + 1, np.int32)
+    nearness = np.empty(height * width + 1, np.float32)
     for k in range(len(screen)):
-        _nearest_triangles(screen[k], faces, near, nearness, triangle_ids[k])
+        count = _touching_pixels(screen[k], faces, width, height, candidates)
+        _draw(screen[k], faces, near, candidates[:count], width, height, nearest, nearness)
+        for row in range(height):
+            for column in range(width):
+                triangle_ids[k, row, column] = nearest[row * width + column]
         _surface(screen[k], faces, triangle_ids[k], barycentrics[k], depth[k])
 
 
 @_compiled
 @no_type_check
-def _nearest_triangles(screen, faces, near, nearness, triangle_ids):
-    """The z-buffer: every triangle offers itself to the pixel centres in its bounding box."""
-    height, width = triangle_ids.shape
-    triangle_ids[:] = -1
-    nearness[:] = -1.0
+def _touching_pixels(screen, faces, width, height, candidates):
+    """List the triangles whose bounding box holds a pixel centre; return how many there are."""
+    count = 0
     for triangle in range(len(faces)):
-        a, b, c = faces[triangle, 0], faces[triangle, 1], faces[triangle, 2]
-        x0, x1, x2 = screen[a, 0], screen[b, 0], screen[c, 0]
-        left = max(np.ceil(min(x0, x1, x2) - 0.5), 0.0)
-        right = min(np.floor(max(x0, x1, x2) - 0.5), width - 1.0)
-        if left > right:
-            continue
-        y0, y1, y2 = screen[a, 1], screen[b, 1], screen[c, 1]
-        top = max(np.ceil(min(y0, y1, y2) - 0.5), 0.0)
-        bottom = min(np.floor(max(y0, y1, y2) - 0.5), height - 1.0)
-        if top > bottom:
-            continue
-        z0, z1, z2 = screen[a, 2], screen[b, 2], screen[c, 2]
+        x0, y0, x1, y1, x2, y2 = _corners(screen, faces, triangle)
+        left, right, top, bottom = _box(x0, y0, x1, y1, x2, y2, width, height)
+        # The next one overwrites a triangle that doesn't count: quicker than to branch on chance.
+        candidates[count] = triangle
+        count += (left <= right) & (top <= bottom)
+    return count
+
+
+@_compiled
+@no_type_check
+def _draw(screen, faces, near, candidates, width, height, nearest, nearness):
+    """The z-buffer: each triangle offers itself to the pixel centres that lie in it.
+
+    ``nearest`` and ``nearness`` have a spare place behind the last pixel. Whoever loses writes
+    there: quicker than to branch on chance.
+    """
+    nearest[:] = -1
+    nearness[:] = -1.0
+    spare = width * height
+    for triangle in candidates:
+        x0, y0, x1, y1, x2, y2 = _corners(screen, faces, triangle)
+        z0, z1, z2 = _depths(screen, faces, triangle)
         area, _, _ = _edge_functions(x0, y0, x1, y1, x2, y2, x0, y0)
         if not (min(z0, z1, z2) > near and 0.0 < abs(area) < np.inf):
             continue
-        if area < 0.0:  # wound the other way round
+        if area < 0.0:
             x1, y1, z1, x2, y2, z2 = x2, y2, z2, x1, y1, z1
         w0, w1, w2 = 1.0 / z0, 1.0 / z1, 1.0 / z2
+        left, right, top, bottom = _box(x0, y0, x1, y1, x2, y2, width, height)
         for row in range(int(top), int(bottom) + 1):
             for column in range(int(left), int(right) + 1):
                 e0, e1, e2 = _edge_functions(x0, y0, x1, y1, x2, y2, column + 0.5, row + 0.5)
                 area = e0 + e1 + e2
-                if e0 >= 0.0 and e1 >= 0.0 and e2 >= 0.0 and area > 0.0:
-                    inverse_depth = np.float32((e0 * w0 + e1 * w1 + e2 * w2) / area)
-                    if inverse_depth > nearness[row, column]:
-                        nearness[row, column] = inverse_depth
-                        triangle_ids[row, column] = triangle
+                inverse_depth = np.float32((e0 * w0 + e1 * w1 + e2 * w2) / area)
+                inside = (e0 >= 0.0) & (e1 >= 0.0) & (e2 >= 0.0) & (area > 0.0)
+                pixel = row * width + column
+                wins = inside & (inverse_depth > nearness[pixel])
+                place = np.uint64(pixel if wins else spare)
+                nearness[place] = inverse_depth
+                nearest[place] = triangle
 
 
 @_compiled
@@ -80,16 +99,40 @@ def _surface(screen, faces, triangle_ids, barycentrics, depth):
             triangle = triangle_ids[row, column]
             if triangle < 0:
                 continue
-            a, b, c = faces[triangle, 0], faces[triangle, 1], faces[triangle, 2]
-            x0, x1, x2 = screen[a, 0], screen[b, 0], screen[c, 0]
-            y0, y1, y2 = screen[a, 1], screen[b, 1], screen[c, 1]
+            x0, y0, x1, y1, x2, y2 = _corners(screen, faces, triangle)
+            z0, z1, z2 = _depths(screen, faces, triangle)
             e0, e1, e2 = _edge_functions(x0, y0, x1, y1, x2, y2, column + 0.5, row + 0.5)
-            w0, w1, w2 = e0 / screen[a, 2], e1 / screen[b, 2], e2 / screen[c, 2]
+            w0, w1, w2 = e0 / z0, e1 / z1, e2 / z2
             total = w0 + w1 + w2
             barycentrics[row, column, 0] = w0 / total
             barycentrics[row, column, 1] = w1 / total
             barycentrics[row, column, 2] = w2 / total
             depth[row, column] = (e0 + e1 + e2) / total
+
+
+@_compiled
+@no_type_check
+def _corners(screen, faces, triangle):
+    a, b, c = faces[triangle, 0], faces[triangle, 1], faces[triangle, 2]
+    return screen[a, 0], screen[a, 1], screen[b, 0], screen[b, 1], screen[c, 0], screen[c, 1]
+
+
+@_compiled
+@no_type_check
+def _depths(screen, faces, triangle):
+    a, b, c = faces[triangle, 0], faces[triangle, 1], faces[triangle, 2]
+    return screen[a, 2], screen[b, 2], screen[c, 2]
+
+
+@_compiled
+@no_type_check
+def _box(x0, y0, x1, y1, x2, y2, width, height):
+    """First and last column, first and last row whose pixel centres the bounding box holds."""
+    left = max(np.ceil(min(x0, x1, x2) - 0.5), 0.0)
+    right = min(np.floor(max(x0, x1, x2) - 0.5), width - 1.0)
+    top = max(np.ceil(min(y0, y1, y2) - 0.5), 0.0)
+    bottom = min(np.floor(max(y0, y1, y2) - 0.5), height - 1.0)
+    return left, right, top, bottom
 
 
 @_compiled

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vhlib.geometry.backends import Backend, numba_kernels_for
 from vhlib.geometry.cameras import PerspectiveCamera
-from vhlib.geometry.rasterizer_torch import edge_functions, nearest_triangles
+from vhlib.geometry.rasterizer_torch import edge_functions, nearest_triangles, pick, take
 
 NEAR = 1e-3
 """Metres; a face with a corner nearer to the camera plane than this, or behind it, is dropped."""
@@ -59,13 +59,11 @@ def rasterize(
     flat = screen.reshape(screen.shape[:-2].numel(), *screen.shape[-2:])
     if kernels is None:
         triangle_ids = nearest_triangles(flat, faces, NEAR, camera.image_size)
-        fragments = _surface(flat, faces, triangle_ids)
+        fragments = _surface(flat, faces, triangle_ids, vertices.dtype)
     else:
-        fragments = _rasterize_numba(kernels, flat, faces, camera.image_size)
-    triangle_ids, barycentrics, depth = (
-        picture.view(*screen.shape[:-2], *picture.shape[1:]) for picture in fragments
-    )
-    return Fragments(triangle_ids, barycentrics.to(vertices), depth.to(vertices))
+        fragments = _rasterize_numba(kernels, flat, faces, camera.image_size, vertices.dtype)
+    batch = screen.shape[:-2]
+    return Fragments._make(picture.view(*batch, *picture.shape[1:]) for picture in fragments)
 
 
 def surface_at(
@@ -79,49 +77,57 @@ def surface_at(
     With the edge functions ``e_k`` of a pixel centre in its triangle, the barycentrics are
     ``(e_k / z_k) / sum(e / z)`` and the depth is ``sum(e) / sum(e / z)``.
     """
-    _, barycentrics, depth = _surface(to_screen(vertices, camera), faces, triangle_ids)
-    return Fragments(triangle_ids, barycentrics.to(vertices), depth.to(vertices))
+    return _surface(to_screen(vertices, camera), faces, triangle_ids, vertices.dtype)
 
 
 def to_screen(
     vertices: Float[Tensor, "*#batch V 3"], camera: PerspectiveCamera
 ) -> Float[Tensor, "*#batch V 3"]:
     """World points as (pixel x, pixel y, camera z) in float64."""
-    vertices = vertices.double()
-    pixels, z = camera.project(vertices), camera.world_to_camera(vertices)[..., 2:]
-    return torch.cat([pixels, z.expand(*pixels.shape[:-1], 1)], dim=-1)
+    points = camera.world_to_camera(vertices.double())
+    pixels = camera.to_pixels(points)
+    return torch.cat([pixels, points[..., 2:].expand(*pixels.shape[:-1], 1)], dim=-1)
 
 
 def require_existing_vertices(faces: Int[Tensor, "F 3"], num_vertices: int) -> None:
     """Raise ValueError if a face names a vertex that isn't there."""
-    if len(faces) and (int(faces.amin()) < 0 or int(faces.amax()) >= num_vertices):
-        wrong = faces[(faces < 0) | (faces >= num_vertices)][0].item()
+    lowest, highest = map(int, faces.aminmax()) if len(faces) else (0, -1)
+    if lowest < 0 or highest >= num_vertices:
+        wrong = lowest if lowest < 0 else highest
         raise ValueError(f"faces name vertex {wrong}, but the mesh has {num_vertices} vertices")
 
 
-def _surface(screen: Tensor, faces: Tensor, triangle_ids: Tensor) -> Fragments:
-    """`surface_at` on the screen, in its type."""
-    covered = (triangle_ids >= 0).nonzero(as_tuple=True)
-    *sample, row, column = covered
-    corners = screen[(*(axis[:, None] for axis in sample), faces[triangle_ids[covered]])]
-    x, y, z = corners.unbind(-1)
-    edges = torch.stack(edge_functions(x.T, y.T, column + 0.5, row + 0.5), dim=-1)
-    total = (edges / z).sum(dim=-1)
-    blank = screen.new_zeros(*triangle_ids.shape, 3)
-    infinite = screen.new_full(triangle_ids.shape, torch.inf)
-    barycentrics = blank.index_put(covered, edges / z / total[:, None])
-    depth = infinite.index_put(covered, edges.sum(dim=-1) / total)
-    return Fragments(triangle_ids, barycentrics, depth)
+def _surface(screen: Tensor, faces: Tensor, triangle_ids: Tensor, dtype: torch.dtype) -> Fragments:
+    """`surface_at` on the screen."""
+    height, width = triangle_ids.shape[-2:]
+    ids = triangle_ids.flatten()
+    pixel = (ids >= 0).nonzero().squeeze(-1)
+    picture, place = pixel // (height * width), pixel % (height * width)
+    corners = pick(faces.T, ids.index_select(0, pixel)) + screen.shape[-2] * picture
+    x, y, z = (take(axis, corners) for axis in screen.flatten(0, -2).T)
+    edges = torch.stack(edge_functions(x, y, place % width + 0.5, place // width + 0.5))
+    total = (edges / z).sum(dim=0)
+    barycentrics = screen.new_zeros(len(ids), 3, dtype=dtype)
+    barycentrics = barycentrics.index_copy(0, pixel, (edges / z / total).T.to(dtype))
+    depth = screen.new_full(ids.shape, torch.inf, dtype=dtype)
+    depth = depth.index_copy(0, pixel, (edges.sum(dim=0) / total).to(dtype))
+    shape = triangle_ids.shape
+    return Fragments(triangle_ids, barycentrics.view(*shape, 3), depth.view(shape))
 
 
 def _rasterize_numba(
-    kernels: ModuleType, screen: Tensor, faces: Tensor, image_size: tuple[int, int]
+    kernels: ModuleType,
+    screen: Tensor,
+    faces: Tensor,
+    image_size: tuple[int, int],
+    dtype: torch.dtype,
 ) -> Fragments:
     """The compiled loop, the batch shared out between as many threads as torch has."""
     width, height = image_size
-    picture = (len(screen), height, width)
-    triangle_ids = screen.new_empty(picture, dtype=torch.int64)
-    fragments = Fragments(triangle_ids, screen.new_empty(*picture, 3), screen.new_empty(picture))
+    precision = torch.promote_types(dtype, torch.float32)  # numba knows no half floats
+    triangle_ids = torch.empty(len(screen), height, width, dtype=torch.int64)
+    barycentrics = torch.empty(*triangle_ids.shape, 3, dtype=precision)
+    fragments = Fragments(triangle_ids, barycentrics, torch.empty_like(barycentrics[..., 0]))
     faces = faces.long().contiguous().numpy()
 
     def draw(*share: Tensor) -> None:
@@ -134,4 +140,4 @@ def _rasterize_numba(
     else:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(draw, *shares))
-    return fragments
+    return Fragments(triangle_ids, fragments.barycentrics.to(dtype), fragments.depth.to(dtype))

@@ -27,6 +27,58 @@ def nearest_triangles(
     return torch.cat([_nearest(part, faces, near, size) for part in screen.split(pictures)])
 
 
+def edge_functions(x: Tensor, y: Tensor, px: Tensor, py: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Twice the signed areas that the point (px, py) makes with each side of its triangle.
+
+    Exchanging a side's ends flips the sign exactly, so a point between two triangles is in one.
+    """
+    (x0, x1, x2), (y0, y1, y2) = x - px, y - py
+    return x1 * y2 - x2 * y1, x2 * y0 - x0 * y2, x0 * y1 - x1 * y0
+
+
+class Triangles(NamedTuple):
+    """Corners of N triangles on the screen, each field (3, N), wound to positive area."""
+
+    x: Tensor
+    y: Tensor
+    inverse_z: Tensor
+
+
+def wound(x: Tensor, y: Tensor, z: Tensor, near: float) -> tuple[Triangles, Tensor]:
+    """Triangles of corners (3, N) in either order, and which of them can be drawn, (N,) bool.
+
+    Those can't that have no area, aren't finite, or have a corner nearer than ``near``.
+    """
+    area, _, _ = edge_functions(x, y, x[0], y[0])
+    positive = area > 0
+    x, y, z = (
+        torch.stack([a, torch.where(positive, b, c), torch.where(positive, c, b)])
+        for a, b, c in (x, y, z)
+    )
+    drawable = (area != 0) & (area.abs() < torch.inf) & (z.amin(0) > near)
+    return Triangles(x, y, 1 / z), drawable
+
+
+def take(axis: Tensor, index: Tensor) -> Tensor:
+    """``axis[index]`` of a vector, several times faster."""
+    return axis.index_select(0, index.flatten()).view(index.shape)
+
+
+def pick(table: Tensor, index: Int[Tensor, " M"]) -> Tensor:
+    """``table[:, index]``, several times faster."""
+    return torch.stack([row.index_select(0, index) for row in table])
+
+
+def enumerate_runs(counts: Int[Tensor, " N"]) -> tuple[Int[Tensor, " M"], Int[Tensor, " M"]]:
+    """Runs of the given lengths, one after another: whose each item is, and its place in the run.
+
+    Counts [2, 0, 3] give owners [0, 0, 2, 2, 2] and places [0, 1, 0, 1, 2].
+    """
+    owner = torch.repeat_interleave(counts)
+    first = counts.cumsum(0) - counts
+    return owner, torch.arange(len(owner), device=counts.device) - first.index_select(0, owner)
+
+
 def _nearest(screen: Tensor, faces: Tensor, near: float, size: tuple[int, int]) -> Tensor:
     width, height = size
     nearest = torch.full((len(screen) * height * width,), _EMPTY, device=screen.device)
@@ -37,103 +89,69 @@ def _nearest(screen: Tensor, faces: Tensor, near: float, size: tuple[int, int]) 
     return triangle_ids.view(len(screen), height, width)
 
 
-def edge_functions(x: Tensor, y: Tensor, px: Tensor, py: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Twice the signed areas that the point (px, py) makes with each side of its triangle.
-
-    Exchanging a side's ends flips the sign exactly, so a point between two triangles is in one.
-    """
-    (x0, x1, x2), (y0, y1, y2) = x - px, y - py
-    return x1 * y2 - x2 * y1, x2 * y0 - x0 * y2, x0 * y1 - x1 * y0
-
-
-class Corners(NamedTuple):
-    """Triangles on the screen, wound to positive area; each field (3, F')."""
-
-    x: Tensor
-    y: Tensor
-    inverse_z: Tensor
-
-
-def drawable(
-    x: Float[Tensor, "F 3"], y: Float[Tensor, "F 3"], z: Float[Tensor, "F 3"], near: float
-) -> Tensor:
-    """Which triangles have an area, are finite, and lie wholly beyond ``near``; (F,) bool."""
-    area, _, _ = edge_functions(x.T, y.T, x[:, 0], y[:, 0])
-    return (area != 0) & area.isfinite() & (z.amin(-1) > near)
-
-
-def wound(x: Tensor, y: Tensor, z: Tensor) -> Corners:
-    """Corners of drawable triangles, (F, 3) each, in the order that makes their area positive."""
-    area, _, _ = edge_functions(x.T, y.T, x[:, 0], y[:, 0])
-    order = torch.tensor([[0, 2, 1], [0, 1, 2]], device=x.device)[(area > 0).long()]
-    x, y, z = (axis.gather(-1, order).T for axis in (x, y, z))
-    return Corners(x, y, 1 / z)
-
-
-def enumerate_runs(counts: Int[Tensor, " N"]) -> tuple[Int[Tensor, " M"], Int[Tensor, " M"]]:
-    """Runs of the given lengths, one after another: whose each item is, and its place in the run.
-
-    >>> enumerate_runs(torch.tensor([2, 0, 3]))
-    (tensor([0, 0, 2, 2, 2]), tensor([0, 1, 0, 1, 2]))
-    """
-    owner = torch.repeat_interleave(counts)
-    place = torch.arange(len(owner), device=counts.device) - (counts.cumsum(0) - counts)[owner]
-    return owner, place
-
-
 class _Boxes(NamedTuple):
-    """The faces whose bounding box holds a pixel centre, F' of them."""
+    """The triangles whose bounding box holds a pixel centre, N of them."""
 
-    sample: Tensor  # (F',) position in the batch
-    triangle: Tensor  # (F',)
-    x: Tensor  # (3, F') corners in pixels
+    triangle: Tensor  # (N,) its id
+    first: Tensor  # (N,) its box's first pixel, counted through the whole batch
+    columns: Tensor  # (N,) width of the box and its number of pixels
+    pixels: Tensor
+    left: Tensor  # (N,) position of the first pixel's centre
+    top: Tensor
+    x: Tensor  # (3, N) as in `Triangles`
     y: Tensor
     inverse_z: Tensor
-    left: Tensor  # (F',) first column and row of the box, and how many of each
-    top: Tensor
-    columns: Tensor
-    rows: Tensor
 
 
 def _boxes(screen: Tensor, faces: Tensor, near: float, size: tuple[int, int]) -> _Boxes:
-    x, y, z = screen[:, faces].flatten(0, 1).unbind(-1)  # each (B F, 3)
-    left, columns = _pixel_centres_between(x.amin(-1), x.amax(-1), size[0])
-    top, rows = _pixel_centres_between(y.amin(-1), y.amax(-1), size[1])
-    drawn = ((columns > 0) & (rows > 0) & drawable(x, y, z, near)).nonzero().squeeze(-1)
-    corners = wound(x[drawn], y[drawn], z[drawn])
-    box = (axis[drawn].long() for axis in (left, top, columns, rows))
-    return _Boxes(drawn // len(faces), drawn % len(faces), *corners, *box)
+    width, height = size
+    num_pictures, num_vertices, _ = screen.shape
+    picture = torch.arange(num_pictures, device=screen.device)[:, None]
+    corners = (faces.T[:, None] + num_vertices * picture).flatten(1)  # (3, B F)
+    x, y, z = screen.flatten(0, 1).T.contiguous()
+    x, y = take(x, corners), take(y, corners)
+    left, columns = _pixel_centres_between(x.amin(0), x.amax(0), width)
+    top, rows = _pixel_centres_between(y.amin(0), y.amax(0), height)
+    touching = ((columns > 0) & (rows > 0)).nonzero().squeeze(-1)
+    left, top, columns, rows, *xy = pick([left, top, columns, rows, *x, *y], touching)
+    z = take(z, pick(corners, touching))
+    triangles, drawable = wound(torch.stack(xy[:3]), torch.stack(xy[3:]), z, near)
+    first = (touching // len(faces) * height + top.long()) * width + left.long()
+    pixels = (columns * rows).long() * drawable
+    where = (first, columns.long(), pixels, left + 0.5, top + 0.5)
+    return _Boxes(touching % len(faces), *where, *triangles)
 
 
 def _pixel_centres_between(low: Tensor, high: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """First pixel whose centre lies in [low, high], within the picture, and how many there are."""
-    first = (low - 0.5).ceil().clamp_min(0)
-    last = (high - 0.5).floor().clamp_max(size - 1)
+    first = (low - 0.5).ceil_().clamp_min_(0)
+    last = (high - 0.5).floor_().clamp_max_(size - 1)
     return first, last - first + 1
 
 
 def _in_chunks(boxes: _Boxes) -> Iterator[_Boxes]:
-    """Consecutive faces that have about `CHUNK` candidates together."""
-    chunk = ((boxes.columns * boxes.rows).cumsum(0) - 1) // CHUNK
+    """Consecutive triangles that have about `CHUNK` candidates together."""
+    chunk = (boxes.pixels.cumsum(0) - 1) // CHUNK
     sizes = torch.unique_consecutive(chunk, return_counts=True)[1].tolist()
     yield from map(_Boxes._make, zip(*(field.split(sizes, dim=-1) for field in boxes), strict=True))
 
 
 def _candidates(boxes: _Boxes, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Pixels whose centre lies in a triangle, with sort keys: nearer first, then lower ids."""
-    face, offset = enumerate_runs(boxes.columns * boxes.rows)
-    down = offset // boxes.columns[face]
-    column = boxes.left[face] + offset - down * boxes.columns[face]
-    row = boxes.top[face] + down
-    e0, e1, e2 = edge_functions(boxes.x[:, face], boxes.y[:, face], column + 0.5, row + 0.5)
+    box, place = enumerate_runs(boxes.pixels)
+    columns = boxes.columns.index_select(0, box)
+    down = place // columns
+    right = place - down * columns
+    px, py = boxes.left.index_select(0, box) + right, boxes.top.index_select(0, box) + down
+    e0, e1, e2 = edge_functions(pick(boxes.x, box), pick(boxes.y, box), px, py)
     area = e0 + e1 + e2
     inside = (torch.minimum(torch.minimum(e0, e1), e2) >= 0) & (area > 0)
     inside = inside.nonzero().squeeze(-1)
-    face, e0, e1, e2 = face[inside], e0[inside], e1[inside], e2[inside]
-    z0, z1, z2 = boxes.inverse_z[:, face]
-    inverse_depth = (e0 * z0 + e1 * z1 + e2 * z2) / area[inside]
+    box, e0, e1, e2, area = (items.index_select(0, inside) for items in (box, e0, e1, e2, area))
+    z0, z1, z2 = pick(boxes.inverse_z, box)
+    inverse_depth = (e0 * z0 + e1 * z1 + e2 * z2) / area
     # The bits of positive floats sort like the floats themselves.
     nearness = inverse_depth.float().view(torch.int32).long()
-    key = ((0x7FFFFFFF - nearness) << 32) | boxes.triangle[face]
-    width, height = size
-    return (boxes.sample[face] * height + row[inside]) * width + column[inside], key
+    key = ((0x7FFFFFFF - nearness) << 32) | boxes.triangle.index_select(0, box)
+    offset = (right + down * size[0]).index_select(0, inside)
+    return boxes.first.index_select(0, box) + offset, key
