@@ -190,24 +190,27 @@ def learn_pose_correctives(
 ) -> Float[Tensor, "V 3 F"]:
     """Linear map from pose features to rest-frame offsets, by ridge regression.
 
-    For each vertex, over the features that may move it,
-    min_B sum_p |B f_p - o_p|^2 + ridge P |B|^2, so B^T = (X^T X + ridge P I)^-1 X^T O.
-    Vertices with the same support share the matrix and are solved together.
+    For each vertex, over the features f that may move it and its offsets y,
+
+        min_B sum_p |B f_p - y_p|^2 + ridge P |B|^2,   B^T = (X^T X + ridge P I)^-1 X^T Y
+
+    where the f_p are the rows of X and the y_p those of Y. Vertices with the same support share
+    the matrix and are solved together.
 
     Args:
         features: ``skinning.pose_features`` of each pose.
         offsets: unposed scans minus the body at rest, metres.
         support: which features may move which vertex; SMPL regularises towards locality, here it
             is exact.
-        ridge: squared radians; larger means smaller correctives.
+        ridge: is added to the mean squares of the features; larger means smaller correctives.
     """
     posedirs = offsets.new_zeros(*offsets.shape[1:], features.shape[1])
     for vertices, columns in _groups(support):
-        X = features[:, columns]
-        normal = X.T @ X + ridge * len(X) * torch.eye(len(columns), dtype=X.dtype)
-        solution = torch.linalg.solve(normal, X.T @ offsets[:, vertices].flatten(1))
-        block = solution.unflatten(1, (-1, 3)).permute(1, 2, 0)
-        posedirs[vertices[:, None], :, columns] = block.transpose(1, 2)
+        X, Y = features[:, columns], offsets[:, vertices].flatten(1)
+        damping = ridge * len(X) * torch.eye(len(columns), dtype=X.dtype)
+        B = torch.linalg.solve(X.T @ X + damping, X.T @ Y).T  # (3 per vertex, columns)
+        rows = (3 * vertices[:, None] + torch.arange(3)).flatten()
+        posedirs.view(-1, features.shape[1])[rows[:, None], columns] = B
     return posedirs
 
 
