@@ -15,6 +15,7 @@ from torch import Tensor
 from vhlib.body.keypoints import Keypoints
 from vhlib.body.skeletons import BLAZEPOSE_33
 from vhlib.data.blazepose import (
+    DETECTOR_SIZE,
     LANDMARK_SIZE,
     MIN_SCORE,
     Candidate,
@@ -30,9 +31,12 @@ from vhlib.data.regions import Region, sample, spread
 __all__ = ["DetectorUnavailable", "People", "detect_people", "load_networks"]
 
 SKELETON = "blazepose_33"
-# The detector finds people from about a third of its tile's side up.
-_SMALLEST_IN_TILE = 0.35
-_FINEST_LEVEL, _SMALLEST_TILE = 2, 112
+# The detector finds people reliably from about half of its tile's side up.
+_SMALLEST_IN_TILE = 0.5
+_FINEST_LEVEL = 2
+# Texture seen through many tiles passes for people now and then (a cat's face, a wheel, a rocket):
+# tiles are never enlarged, and what they show must convince both networks.
+_SURE = 0.7
 # One person found by two tiles: hips this near (as a share of the region), sizes within a factor.
 _SAME_HIPS, _SAME_SIZE = 0.07, 1.3
 _SAME_MASK = 0.5
@@ -113,7 +117,7 @@ def detect_people(
     for level in range(_levels(min_height)):
         for candidate in _candidates(picture, level, max_people):
             if not any(_same_place(candidate, person.candidate) for person in people):
-                people.extend(_person(picture, candidate))
+                people.extend(_person(picture, candidate, _SURE if level else 0.0))
         if people and min_height is None:
             break
     found = _collected(_distinct(people)[:max_people], picture.size)
@@ -140,7 +144,7 @@ def _levels(min_height: float | None) -> int:
 def _tiles(width: int, height: int, level: int) -> Iterator[Region]:
     """Squares that cover the picture, each overlapping its neighbours by half or more."""
     side = max(width, height) / 2**level
-    if level and side < _SMALLEST_TILE:
+    if level and side < DETECTOR_SIZE:
         return
 
     def centres(length: int) -> Float[np.ndarray, " n"]:
@@ -171,12 +175,12 @@ def _same_place(a: Candidate, b: Candidate) -> bool:
     return near and large < _SAME_SIZE * small
 
 
-def _person(picture: Image.Image, candidate: Candidate) -> Iterable[_Person]:
+def _person(picture: Image.Image, candidate: Candidate, min_score: float) -> Iterable[_Person]:
     """The candidate looked at closely: one person or none."""
     region = candidate.region
     crop = sample(picture, region, LANDMARK_SIZE)
     first = read_landmarks(crop, region)
-    if first.score < MIN_SCORE:
+    if first.score < MIN_SCORE or candidate.score * first.score < min_score:
         return []
     settled = first
     if not seen_from_front(first):

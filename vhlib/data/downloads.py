@@ -87,6 +87,15 @@ _PACKAGES = (
         ),
     ),
     Package(
+        name="sports2d",
+        version="0.8.34",
+        sha256="733b6db70742636ae9c35d870c22bd416582f579abd5881bee93a14bb0e2655d",
+        licence="BSD-3-Clause",
+        source="Sports2D, David Pagnon: demo video of two people walking, jumping and running",
+        megabytes=9.1,
+        members=("Sports2D/Demo/demo.mp4", "*.dist-info/licenses/LICENSE"),
+    ),
+    Package(
         name="pybullet",
         version="3.2.7",
         sha256="5d858abf7c12a21ef3ed351cf81dac1b5e486ec25c9ab59bfc84beb89034edff",
