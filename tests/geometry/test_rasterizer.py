@@ -1,13 +1,29 @@
+from functools import partial
+
 import pytest
 import torch
 import trimesh
 from torch.autograd import gradcheck
 
-from vhlib.geometry import PerspectiveCamera, axis_angle_to_matrix, rasterizer_torch
-from vhlib.geometry.rasterizer import NEAR, rasterize, surface_at
+from vhlib.geometry import (
+    PerspectiveCamera,
+    axis_angle_to_matrix,
+    backends,
+    rasterizer,
+    rasterizer_torch,
+)
+from vhlib.geometry.rasterizer import NEAR, surface_at
 
 WIDTH, HEIGHT = 80, 60
 CAMERA = PerspectiveCamera((90.0, 100.0), (41.3, 28.9), (WIDTH, HEIGHT))
+
+
+@pytest.fixture(params=["torch", "numba"])
+def rasterize(request):
+    """The function under test, with each of its backends."""
+    if request.param == "numba":
+        pytest.importorskip("numba")
+    return partial(rasterizer.rasterize, backend=request.param)
 
 
 def random(*shape, seed=0):
@@ -72,7 +88,7 @@ def assert_same_picture(found, expected):
 
 @pytest.mark.parametrize("make", [body_like, soup])
 @pytest.mark.parametrize("seed", range(4))
-def test_agrees_with_brute_force(make, seed):
+def test_agrees_with_brute_force(rasterize, make, seed):
     vertices, faces = make(seed=seed)
     found = rasterize(vertices, faces, CAMERA)
     expected = reference(vertices, faces, CAMERA)
@@ -80,7 +96,7 @@ def test_agrees_with_brute_force(make, seed):
     assert_same_picture(found, expected)
 
 
-def test_world_points_go_through_the_cameras_pose():
+def test_world_points_go_through_the_cameras_pose(rasterize):
     vertices, faces = body_like()
     T = torch.eye(4)
     T[:3, :3], T[:3, 3] = axis_angle_to_matrix(random(3)), random(3)
@@ -91,7 +107,7 @@ def test_world_points_go_through_the_cameras_pose():
 
 
 @pytest.mark.parametrize("batch", [(), (1,), (0,), (3,), (2, 2)])
-def test_batches_are_the_single_pictures(batch):
+def test_batches_are_the_single_pictures(rasterize, batch):
     vertices, faces = body_like(*batch)
     found = rasterize(vertices, faces, CAMERA)
     assert found.triangle_ids.shape == found.depth.shape == (*batch, HEIGHT, WIDTH)
@@ -102,7 +118,7 @@ def test_batches_are_the_single_pictures(batch):
             assert torch.equal(whole.reshape(-1, *one.shape)[k], one)
 
 
-def test_a_batch_of_cameras_sees_one_mesh():
+def test_a_batch_of_cameras_sees_one_mesh(rasterize):
     vertices, faces = body_like()
     focal_lengths = torch.tensor([[60.0, 60.0], [90.0, 90.0]])
     cameras = PerspectiveCamera(focal_lengths, (40, 30), (WIDTH, HEIGHT))
@@ -113,7 +129,7 @@ def test_a_batch_of_cameras_sees_one_mesh():
 
 
 @pytest.mark.parametrize("chunk", [1, 100, 5000])
-def test_the_size_of_the_chunks_changes_nothing(monkeypatch, chunk):
+def test_the_size_of_the_chunks_changes_nothing(rasterize, monkeypatch, chunk):
     vertices, faces = soup(3, num_faces=40)
     expected = rasterize(vertices, faces, CAMERA)
     monkeypatch.setattr(rasterizer_torch, "CHUNK", chunk)
@@ -121,7 +137,7 @@ def test_the_size_of_the_chunks_changes_nothing(monkeypatch, chunk):
         assert torch.equal(whole, chunked)
 
 
-def test_barycentrics_sum_to_one_and_reproduce_the_pixel():
+def test_barycentrics_sum_to_one_and_reproduce_the_pixel(rasterize):
     vertices, faces = body_like()
     found = rasterize(vertices, faces, CAMERA)
     covered = found.triangle_ids >= 0
@@ -148,7 +164,7 @@ def grid(size, spacing):
 
 
 @pytest.mark.parametrize("spacing", [1, 2, 5])
-def test_no_cracks_where_pixel_centres_lie_on_edges_and_the_lower_id_wins(spacing):
+def test_no_cracks_where_pixel_centres_lie_on_edges_and_the_lower_id_wins(rasterize, spacing):
     vertices, faces = grid(6, spacing)
     side = 5 * spacing + 1
     camera = PerspectiveCamera(1.0, (0.0, 0.0), (side, side))
@@ -165,21 +181,21 @@ def test_no_cracks_where_pixel_centres_lie_on_edges_and_the_lower_id_wins(spacin
         assert (found[inside] <= k).all()
 
 
-def test_of_two_equal_triangles_the_first_is_seen_from_either_side():
+def test_of_two_equal_triangles_the_first_is_seen_from_either_side(rasterize):
     vertices = torch.tensor([[-0.3, -0.2, 1.0], [0.3, -0.2, 1.0], [0.0, 0.3, 1.0]])
     for faces in ([[0, 1, 2], [1, 2, 0]], [[0, 2, 1], [0, 1, 2]]):
         ids = rasterize(vertices, torch.tensor(faces), CAMERA).triangle_ids
         assert ids.unique().tolist() == [-1, 0]
 
 
-def test_the_nearer_triangle_hides_the_farther_whatever_their_order():
+def test_the_nearer_triangle_hides_the_farther_whatever_their_order(rasterize):
     near = torch.tensor([[-0.3, -0.2, 1.0], [0.3, -0.2, 1.0], [0.0, 0.3, 1.0]])
     vertices = torch.cat([near, 2 * near])
     ids = rasterize(vertices, torch.tensor([[3, 4, 5], [0, 1, 2]]), CAMERA).triangle_ids
     assert ids.unique().tolist() == [-1, 1]
 
 
-def test_what_lies_behind_off_screen_or_nowhere_is_empty():
+def test_what_lies_behind_off_screen_or_nowhere_is_empty(rasterize):
     vertices, faces = body_like()
     behind = vertices * torch.tensor([1.0, 1.0, -1.0])
     beside = vertices + torch.tensor([50.0, 0.0, 0.0])
@@ -192,7 +208,7 @@ def test_what_lies_behind_off_screen_or_nowhere_is_empty():
         assert found.depth.isposinf().all()
 
 
-def test_faces_through_the_near_plane_are_dropped_and_the_rest_stay():
+def test_faces_through_the_near_plane_are_dropped_and_the_rest_stay(rasterize):
     vertices, faces = soup(num_faces=2)
     vertices = torch.tensor(
         [[-1.0, -1.0, 2.0], [1.0, -1.0, 2.0], [0.0, 1.0, -0.5]]
@@ -201,7 +217,7 @@ def test_faces_through_the_near_plane_are_dropped_and_the_rest_stay():
     assert rasterize(vertices, faces, CAMERA).triangle_ids.unique().tolist() == [-1, 1]
 
 
-def test_no_faces_no_vertices_and_flat_faces():
+def test_no_faces_no_vertices_and_flat_faces(rasterize):
     no_faces = torch.zeros(0, 3, dtype=torch.long)
     assert (rasterize(random(5, 3), no_faces, CAMERA).triangle_ids == -1).all()
     assert (rasterize(torch.zeros(2, 0, 3), no_faces, CAMERA).triangle_ids == -1).all()
@@ -209,7 +225,7 @@ def test_no_faces_no_vertices_and_flat_faces():
     assert (rasterize(line, torch.tensor([[0, 1, 2]]), CAMERA).triangle_ids == -1).all()
 
 
-def test_slivers_through_pixel_centres_give_no_broken_numbers():
+def test_slivers_through_pixel_centres_give_no_broken_numbers(rasterize):
     """Long needles along a diagonal of pixel centres, as thin as rounding lets them be."""
     start, end = torch.tensor([0.5, 0.5, 1.0]).double(), torch.tensor([50.5, 50.5, 1.0]).double()
     apexes = start + torch.rand(500, 1, generator=torch.Generator().manual_seed(0)) * (end - start)
@@ -220,14 +236,14 @@ def test_slivers_through_pixel_centres_give_no_broken_numbers():
     assert ((found.depth - 1).abs() < 1e-6)[found.triangle_ids >= 0].all()
 
 
-def test_a_triangle_larger_than_the_picture_fills_it():
+def test_a_triangle_larger_than_the_picture_fills_it(rasterize):
     huge = torch.tensor([[-1e4, -1e4, 1.0], [1e4, -1e4, 1.0], [0.0, 1e4, 1.0]])
     found = rasterize(huge, torch.tensor([[0, 1, 2]]), CAMERA)
     assert (found.triangle_ids == 0).all()
     torch.testing.assert_close(found.depth, torch.ones(HEIGHT, WIDTH))
 
 
-def test_32_bit_faces_and_unchanged_inputs():
+def test_32_bit_faces_and_unchanged_inputs(rasterize):
     vertices, faces = body_like()
     copies = vertices.clone(), faces.clone()
     from_int32 = rasterize(vertices, faces.int(), CAMERA).triangle_ids
@@ -236,7 +252,7 @@ def test_32_bit_faces_and_unchanged_inputs():
     assert torch.equal(faces, copies[1])
 
 
-def test_surface_at_repeats_the_answer_and_has_the_right_gradients():
+def test_surface_at_repeats_the_answer_and_has_the_right_gradients(rasterize):
     vertices, faces = body_like()
     camera = CAMERA.resized((12, 9))
     found = rasterize(vertices, faces, camera)
@@ -248,3 +264,64 @@ def test_surface_at_repeats_the_answer_and_has_the_right_gradients():
         return seen.barycentrics, seen.depth[found.triangle_ids >= 0]
 
     assert gradcheck(surface, vertices.double().requires_grad_(), atol=1e-4, fast_mode=True)
+
+
+@pytest.mark.parametrize("make", [body_like, soup])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_both_backends_give_the_same_bits(make, dtype):
+    pytest.importorskip("numba")
+    vertices, faces = make(5, seed=7)
+    plain, compiled = (
+        rasterizer.rasterize(vertices.to(dtype), faces, CAMERA, backend)
+        for backend in ("torch", "numba")
+    )
+    for expected, found in zip(plain, compiled, strict=True):
+        assert expected.dtype == found.dtype
+        assert torch.equal(expected, found)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_the_number_of_threads_changes_nothing(monkeypatch, threads):
+    vertices, faces = soup(5, num_faces=40)
+    expected = rasterizer.rasterize(vertices, faces, CAMERA, "torch")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    found = rasterizer.rasterize(vertices, faces, CAMERA)
+    assert torch.equal(found.triangle_ids, expected.triangle_ids)
+
+
+def test_lone_broken_vertices_take_only_their_faces_along(rasterize):
+    vertices, faces = body_like()
+    for broken in (torch.nan, torch.inf, -torch.inf):
+        for axis in range(3):
+            spoiled = vertices.clone()
+            spoiled[7, axis] = broken
+            intact = faces[(faces != 7).all(-1)]
+            found, expected = rasterize(spoiled, faces, CAMERA), rasterize(vertices, intact, CAMERA)
+            elsewhere = expected.depth == found.depth
+            assert elsewhere.double().mean() > 0.99
+            assert found.barycentrics.isfinite().all()
+
+
+def test_faces_without_vertices_are_named(rasterize):
+    vertices, faces = random(5, 3), torch.tensor([[0, 1, 2], [2, 3, 5]])
+    with pytest.raises(ValueError, match="faces name vertex 5, but the mesh has 5 vertices"):
+        rasterize(vertices, faces, CAMERA)
+    with pytest.raises(ValueError, match="faces name vertex -1,"):
+        rasterize(vertices, faces - 1, CAMERA)
+
+
+def test_without_numba_torch_draws_and_asking_for_numba_is_an_error(monkeypatch):
+    vertices, faces = body_like()
+    expected = rasterizer.rasterize(vertices, faces, CAMERA)
+    monkeypatch.setattr(backends, "_numba_kernels", lambda: None)
+    found = rasterizer.rasterize(vertices, faces, CAMERA)
+    assert torch.equal(found.triangle_ids, expected.triangle_ids)
+    with pytest.raises(ImportError, match="install vhlib\\[fast\\], or leave the backend out"):
+        rasterizer.rasterize(vertices, faces, CAMERA, "numba")
+
+
+def test_numba_is_for_the_cpu():
+    meta = torch.device("meta")
+    assert backends.numba_kernels_for(None, meta) is None
+    with pytest.raises(ValueError, match="needs tensors on the CPU, found them on meta"):
+        backends.numba_kernels_for("numba", meta)

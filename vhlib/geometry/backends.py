@@ -1,4 +1,4 @@
-"""Which code does the work: torch runs everywhere, numba faster on the CPU where it is installed."""
+"""Which code does the work: torch runs everywhere, numba faster on the CPU if it is installed."""
 
 from __future__ import annotations
 

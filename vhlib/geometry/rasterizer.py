@@ -103,7 +103,7 @@ def _surface(screen: Tensor, faces: Tensor, triangle_ids: Tensor, dtype: torch.d
     ids = triangle_ids.flatten()
     pixel = (ids >= 0).nonzero().squeeze(-1)
     picture, place = pixel // (height * width), pixel % (height * width)
-    corners = pick(faces.T, ids.index_select(0, pixel)) + screen.shape[-2] * picture
+    corners = torch.stack(pick(faces.T, ids.index_select(0, pixel))) + screen.shape[-2] * picture
     x, y, z = (take(axis, corners) for axis in screen.flatten(0, -2).T)
     edges = torch.stack(edge_functions(x, y, place % width + 0.5, place // width + 0.5))
     total = (edges / z).sum(dim=0)

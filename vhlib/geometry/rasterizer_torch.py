@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -27,12 +27,15 @@ def nearest_triangles(
     return torch.cat([_nearest(part, faces, near, size) for part in screen.split(pictures)])
 
 
-def edge_functions(x: Tensor, y: Tensor, px: Tensor, py: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def edge_functions(
+    x: Iterable[Tensor], y: Iterable[Tensor], px: Tensor, py: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Twice the signed areas that the point (px, py) makes with each side of its triangle.
 
     Exchanging a side's ends flips the sign exactly, so a point between two triangles is in one.
     """
-    (x0, x1, x2), (y0, y1, y2) = x - px, y - py
+    x0, x1, x2 = (corner - px for corner in x)
+    y0, y1, y2 = (corner - py for corner in y)
     return x1 * y2 - x2 * y1, x2 * y0 - x0 * y2, x0 * y1 - x1 * y0
 
 
@@ -44,8 +47,10 @@ class Triangles(NamedTuple):
     inverse_z: Tensor
 
 
-def wound(x: Tensor, y: Tensor, z: Tensor, near: float) -> tuple[Triangles, Tensor]:
-    """Triangles of corners (3, N) in either order, and which of them can be drawn, (N,) bool.
+def wound(
+    x: list[Tensor], y: list[Tensor], z: list[Tensor], near: float
+) -> tuple[Triangles, Tensor]:
+    """`Triangles` of three corners in either order, and which of them can be drawn, (N,) bool.
 
     Those can't that have no area, aren't finite, or have a corner nearer than ``near``.
     """
@@ -64,9 +69,9 @@ def take(axis: Tensor, index: Tensor) -> Tensor:
     return axis.index_select(0, index.flatten()).view(index.shape)
 
 
-def pick(table: Tensor, index: Int[Tensor, " M"]) -> Tensor:
-    """``table[:, index]``, several times faster."""
-    return torch.stack([row.index_select(0, index) for row in table])
+def pick(rows: Iterable[Tensor], index: Tensor) -> list[Tensor]:
+    """``row[index]`` of vectors of one length, several times faster."""
+    return [row.index_select(0, index) for row in rows]
 
 
 def enumerate_runs(counts: Int[Tensor, " N"]) -> tuple[Int[Tensor, " M"], Int[Tensor, " M"]]:
@@ -113,9 +118,9 @@ def _boxes(screen: Tensor, faces: Tensor, near: float, size: tuple[int, int]) ->
     left, columns = _pixel_centres_between(x.amin(0), x.amax(0), width)
     top, rows = _pixel_centres_between(y.amin(0), y.amax(0), height)
     touching = ((columns > 0) & (rows > 0)).nonzero().squeeze(-1)
-    left, top, columns, rows, *xy = pick([left, top, columns, rows, *x, *y], touching)
-    z = take(z, pick(corners, touching))
-    triangles, drawable = wound(torch.stack(xy[:3]), torch.stack(xy[3:]), z, near)
+    left, top, columns, rows = pick((left, top, columns, rows), touching)
+    z = [z.index_select(0, corner) for corner in pick(corners, touching)]
+    triangles, drawable = wound(pick(x, touching), pick(y, touching), z, near)
     first = (touching // len(faces) * height + top.long()) * width + left.long()
     pixels = (columns * rows).long() * drawable
     where = (first, columns.long(), pixels, left + 0.5, top + 0.5)
