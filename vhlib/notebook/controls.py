@@ -21,7 +21,7 @@ def explore(draw: Callable[..., Figure], alt: str, **controls: ValueWidget) -> N
     shows the first picture, described by ``alt``; raises ValueError if that says nothing.
     """
     require_words(alt)
-    picture = Image(format="jpeg")
+    picture = Image(format="jpeg", layout={"align_self": "flex-start", "max_width": "100%"})
 
     def redraw(_change: object = None) -> None:
         figure = draw(**{name: control.value for name, control in controls.items()})
