@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,8 +46,9 @@ class Region:
         Empty (left >= right or top >= bottom) where the two don't meet.
         """
         corners = self.to_picture(np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=float))
-        low, high = np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int)
-        return max(low[0], 0), max(low[1], 0), min(high[0], width), min(high[1], height)
+        left, top = (math.floor(value) for value in corners.min(0))
+        right, bottom = (math.ceil(value) for value in corners.max(0))
+        return max(left, 0), max(top, 0), min(right, width), min(bottom, height)
 
 
 def whole(picture: Image.Image) -> Region:
@@ -84,7 +86,6 @@ def spread(
     corner = len(crop) / 2 - step @ (np.array(region.centre) - (left, top))
     matrix = np.column_stack([step, corner]).ravel()
     values = Image.fromarray(crop.astype(np.float32))
-    size = (int(right - left), int(bottom - top))
-    part = values.transform(size, Image.Transform.AFFINE, matrix, _BILINEAR)
+    part = values.transform((right - left, bottom - top), Image.Transform.AFFINE, matrix, _BILINEAR)
     out[top:bottom, left:right] = part
     return out
