@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vhlib.body.skeletons import SKELETONS, get_skeleton
 from vhlib.files import write_atomically
+from vhlib.geometry.cameras import Numbers
 
 # Heat-map peaks overshoot a little: OpenPose writes confidences up to about 1.1.
 MAX_CONFIDENCE_OVERSHOOT = 1.2
@@ -35,8 +36,8 @@ class Keypoints:
             beyond 1, or a seen point that isn't finite.
     """
 
-    xy: Float[Tensor, "*batch K 2"]
-    confidence: Float[Tensor, "*batch K"]
+    xy: Numbers
+    confidence: Numbers
     skeleton: str
 
     def __post_init__(self) -> None:

@@ -176,13 +176,13 @@ OPENPOSE_25 = Skeleton(
     _LIMBS + _TORSO + _FACE + _FEET + (("nose", "neck"), ("neck", "mid_hip")),
 )
 
-# Our own definition of the upper neck: MPII's point lies just under the skull.
+# Our own upper neck: on the real clip detectors put it about a centimetre above SMPL's neck joint.
 OPENPOSE_25B = Skeleton(
     "openpose_25b",
     _same("nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow")
     | _same("right_elbow left_wrist right_wrist left_hip right_hip left_knee right_knee")
     | _same("left_ankle right_ankle")
-    | _mix("upper_neck", neck=0.4, head=0.6)
+    | _mix("upper_neck", neck=0.9, left_ear=0.05, right_ear=0.05)
     | _same("head_top left_big_toe left_small_toe left_heel")
     | _same("right_big_toe right_small_toe right_heel"),
     _LIMBS + _TORSO + _FACE + _FEET + (("upper_neck", "head_top"),),
@@ -223,39 +223,45 @@ H36M_17 = Skeleton(
 
 def _blazepose() -> dict[str, Mapping[str, float]]:
     """BlazePose's 33 points. Eye corners, mouth and knuckles are our own combinations."""
+    sides = (("left", "right"), ("right", "left"))
 
     def eye(side: str, other: str) -> dict[str, dict[str, float]]:
-        inner = {f"{side}_eye": 0.75, f"{other}_eye": 0.25}
-        outer = {f"{side}_eye": 1.25, f"{other}_eye": -0.25}
-        return {
-            f"{side}_eye_inner": inner,
-            f"{side}_eye": {f"{side}_eye": 1.0},
-            f"{side}_eye_outer": outer,
-        }
+        """The corners lie about 15 mm beside the pupils, which are 62 mm apart."""
+        return (
+            _mix(f"{side}_eye_inner", **{f"{side}_eye": 0.75, f"{other}_eye": 0.25})
+            | _same(f"{side}_eye")
+            | _mix(f"{side}_eye_outer", **{f"{side}_eye": 1.25, f"{other}_eye": -0.25})
+        )
 
     def mouth(side: str, other: str) -> dict[str, float]:
-        return {"nose": 0.75, "neck": 0.25, f"{side}_eye": 0.35, f"{other}_eye": -0.35}
+        """Below the nose in the plane of nose, eyes and ears, three quarters as wide as the eyes.
 
-    pairs = (("left", "right"), ("right", "left"))
+        nose + 0.5 (nose - eyes) + 0.4 (ears - eyes) +- 0.38 (left eye - right eye), eyes and ears
+        being the middle of the two.
+        """
+        eyes = {f"{side}_eye": -0.45 + 0.38, f"{other}_eye": -0.45 - 0.38}
+        return {"nose": 1.5, **eyes, "left_ear": 0.2, "right_ear": 0.2}
 
     def both(*names: str) -> dict[str, dict[str, float]]:
-        return _same(" ".join(f"{side}_{name}" for name in names for side, _ in pairs))
+        return _same(" ".join(f"{side}_{name}" for name in names for side, _ in sides))
 
+    # Shares of the way from the wrist to the finger tip; the thumb's is its second knuckle.
+    along = {"pinky": 0.5, "index": 0.5, "thumb": 0.75}
     knuckles = {
-        f"{side}_{finger}": {f"{side}_hand": 0.6, f"{side}_{finger}": 0.4}
-        for finger in ("pinky", "index", "thumb")
-        for side, _ in pairs
+        f"{side}_{finger}": {f"{side}_wrist": 1 - share, f"{side}_{finger}": share}
+        for finger, share in along.items()
+        for side, _ in sides
     }
     return (
         _same("nose")
         | eye("left", "right")
         | eye("right", "left")
         | both("ear")
-        | {f"mouth_{side}": mouth(side, other) for side, other in pairs}
+        | {f"mouth_{side}": mouth(side, other) for side, other in sides}
         | both("shoulder", "elbow", "wrist")
         | knuckles
         | both("hip", "knee", "ankle", "heel")
-        | {f"{side}_foot_index": {f"{side}_big_toe": 1.0} for side, _ in pairs}
+        | {f"{side}_foot_index": {f"{side}_big_toe": 1.0} for side, _ in sides}
     )
 
 
