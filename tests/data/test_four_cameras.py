@@ -171,3 +171,23 @@ class TestRealClip:
         assert float(static.residuals().nanmedian()) < 5
         for a, b in zip(static.cameras, clip.cameras, strict=True):
             assert torch.equal(a.T_camera_world, b.T_camera_world)
+
+
+def test_a_mosaic_keeps_no_detail_inside_and_everything_outside():
+    picture = np.random.default_rng(0).integers(0, 256, (100, 90, 3)).astype(np.uint8)
+    before = picture.copy()
+    hidden = four_cameras.mosaic(picture, (10, 20, 50, 60))
+    assert np.array_equal(picture, before)
+    inside = np.zeros((100, 90), dtype=bool)
+    inside[20:60, 10:50] = True
+    assert np.array_equal(hidden[~inside], picture[~inside])
+    first_block = hidden[20 : 20 + four_cameras.MOSAIC, 10 : 10 + four_cameras.MOSAIC]
+    assert (first_block == first_block[0, 0]).all()
+
+
+@pytest.mark.real_data
+def test_the_bystander_s_head_is_hidden(clip):
+    """Neighbouring pixels differ only at the edges of blocks."""
+    for camera, (left, top, right, bottom) in four_cameras.BYSTANDERS.items():
+        head = clip.frame(camera, 0)[top:bottom, left:right].astype(int)
+        assert (np.diff(head, axis=1) == 0).mean() > 0.9

@@ -48,6 +48,10 @@ TRIALS = {"balancing": "S00_P00_T01_BalancingTrial", "static": "S00_P00_T00_Stat
 FRAMES_PER_SECOND = 60.0
 # Below this OpenPose's position says little.
 MIN_CONFIDENCE = 0.15
+# Heads of a bystander, who doesn't move: camera -> (left, top, right, bottom) in pixels of the
+# balancing trial. The clip's makers hid the subject's face, `frames` hides hers.
+BYSTANDERS = {0: (40, 285, 115, 392), 1: (768, 476, 832, 558)}
+MOSAIC = 16
 _SESSION = Path("Pose2Sim") / "Demo" / "S00_Demo_Session"
 
 
@@ -87,8 +91,14 @@ class FourCameraClip:
     def frames(
         self, camera_index: int, indices: Sequence[int] | None = None
     ) -> Iterator[np.ndarray]:
-        """Pictures of one camera in rising order, by default all, each uint8 (H, W, 3) RGB."""
-        return read_frames(self.videos[_checked_index("camera", camera_index, 4)], indices)
+        """Pictures of one camera in rising order, by default all, each uint8 (H, W, 3) RGB.
+
+        A bystander's head is made a mosaic; nothing else is changed.
+        """
+        video = self.videos[_checked_index("camera", camera_index, 4)]
+        hidden = BYSTANDERS.get(camera_index) if self.trial == "balancing" else None
+        for picture in read_frames(video, indices):
+            yield picture if hidden is None else mosaic(picture, hidden)
 
     def truth(self, refined: bool = True) -> Float[Tensor, "T 12 3"]:
         """World positions of `LIMB_JOINTS` in metres, triangulated from all four views.
@@ -137,6 +147,17 @@ def load(trial: str = "balancing") -> FourCameraClip:
         detections=_read_detections(session, trial),
         videos=tuple(videos),
     )
+
+
+def mosaic(picture: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    """The picture with every MOSAIC x MOSAIC block of the box (l, t, r, b) painted in its mean."""
+    left, top, right, bottom = box
+    hidden = picture.copy()
+    for y in range(top, bottom, MOSAIC):
+        for x in range(left, right, MOSAIC):
+            block = np.s_[y : min(y + MOSAIC, bottom), x : min(x + MOSAIC, right)]
+            hidden[block] = picture[block].mean((0, 1)).round()
+    return hidden
 
 
 def read_qca_calibration(path: str | Path) -> PerspectiveCamera:
