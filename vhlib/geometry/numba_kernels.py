@@ -112,6 +112,52 @@ def _surface(screen, faces, triangle_ids, barycentrics, depth):
 
 @_compiled
 @no_type_check
+def hide_vertices(faces, near, screen, cells, hidden):
+    """Mark the vertices in the ``cells`` of the picture that lie behind a triangle.
+
+    faces and screen (V, 3) as in `rasterize`. cells: `visibility.Cells`. hidden: (M,) bool.
+    """
+    rim = cells.side - 1.0
+    for triangle in range(len(faces)):
+        x0, y0, x1, y1, x2, y2 = _corners(screen, faces, triangle)
+        z0, z1, z2 = _depths(screen, faces, triangle)
+        area, _, _ = _edge_functions(x0, y0, x1, y1, x2, y2, x0, y0)
+        if not (min(z0, z1, z2) > near and 0.0 < abs(area) < np.inf):
+            continue
+        left = _cell(min(x0, x1, x2), cells.left, cells.size, rim)
+        right = _cell(max(x0, x1, x2), cells.left, cells.size, rim)
+        top = _cell(min(y0, y1, y2), cells.top, cells.size, rim)
+        bottom = _cell(max(y0, y1, y2), cells.top, cells.size, rim)
+        if area < 0.0:
+            x1, y1, z1, x2, y2, z2 = x2, y2, z2, x1, y1, z1
+        w0, w1, w2 = 1.0 / z0, 1.0 / z1, 1.0 / z2
+        for row in range(top, bottom + 1):
+            first = cells.starts[row * cells.side + left]
+            last = cells.starts[row * cells.side + right + 1]
+            for k in range(first, last):
+                e0, e1, e2 = _edge_functions(x0, y0, x1, y1, x2, y2, cells.x[k], cells.y[k])
+                area = e0 + e1 + e2
+                inside = (e0 >= 0.0) & (e1 >= 0.0) & (e2 >= 0.0) & (area > 0.0)
+                before = (e0 * w0 + e1 * w1 + e2 * w2) / area > cells.limit[k]
+                hidden[k] |= inside & before & (not _owns(faces, triangle, cells.vertex[k]))
+
+
+@_compiled
+@no_type_check
+def _owns(faces, triangle, vertex):
+    a, b, c = faces[triangle, 0], faces[triangle, 1], faces[triangle, 2]
+    return (vertex == a) | (vertex == b) | (vertex == c)
+
+
+@_compiled
+@no_type_check
+def _cell(position, low, size, rim):
+    """Column of a pixel x, or row of a pixel y; those beyond the grid count to its rim."""
+    return int(min(max(np.floor((position - low) / size), 0.0), rim))
+
+
+@_compiled
+@no_type_check
 def _corners(screen, faces, triangle):
     a, b, c = faces[triangle, 0], faces[triangle, 1], faces[triangle, 2]
     return screen[a, 0], screen[a, 1], screen[b, 0], screen[b, 1], screen[c, 0], screen[c, 1]

@@ -84,6 +84,12 @@ def enumerate_runs(counts: Int[Tensor, " N"]) -> tuple[Int[Tensor, " M"], Int[Te
     return owner, torch.arange(len(owner), device=counts.device) - first.index_select(0, owner)
 
 
+def chunk_sizes(counts: Int[Tensor, " N"]) -> list[int]:
+    """Lengths of consecutive parts whose counts sum to about `CHUNK`."""
+    chunk = (counts.cumsum(0) - 1) // CHUNK
+    return torch.unique_consecutive(chunk, return_counts=True)[1].tolist()
+
+
 def _nearest(screen: Tensor, faces: Tensor, near: float, size: tuple[int, int]) -> Tensor:
     width, height = size
     nearest = torch.full((len(screen) * height * width,), _EMPTY, device=screen.device)
@@ -136,8 +142,7 @@ def _pixel_centres_between(low: Tensor, high: Tensor, size: int) -> tuple[Tensor
 
 def _in_chunks(boxes: _Boxes) -> Iterator[_Boxes]:
     """Consecutive triangles that have about `CHUNK` candidates together."""
-    chunk = (boxes.pixels.cumsum(0) - 1) // CHUNK
-    sizes = torch.unique_consecutive(chunk, return_counts=True)[1].tolist()
+    sizes = chunk_sizes(boxes.pixels)
     yield from map(_Boxes._make, zip(*(field.split(sizes, dim=-1) for field in boxes), strict=True))
 
 
