@@ -3,12 +3,11 @@
     python docs/start_here_overlay.py
 
 The frame is from Pose2Sim's demo clip (D. Pagnon and contributors, BSD-3-Clause), the subject's
-face blurred by its makers.
+face hidden by its makers.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -31,7 +30,7 @@ def banner() -> Figure:
     """Photo, keypoints, fitted body and the body from the side, in a row."""
     smpl, clip = SMPL.load(), four_cameras.load()
     photo, keypoints = clip.frame(CAMERA, FRAME), clip.keypoints(CAMERA)[FRAME]
-    camera = replace(clip.cameras[CAMERA], T_camera_world=None)
+    camera = clip.cameras[CAMERA].in_own_frame()
     body = fit_smplify(smpl, camera, keypoints).body_parameters
     drawn = draw_overlay(Photo(photo), smpl, camera, body)
     side = body_picture(smpl, body, side_camera(clip.cameras[CAMERA], body.transl, (1200, 1400)))

@@ -58,7 +58,7 @@ clip = load_clip()  # fetched once; without a network a synthetic stand-in, whic
 smpl = SMPL.load()  # a parametric body: 10 numbers for its shape, 24 rotations for its pose
 photo = clip.frame(0, 49)  # camera 0, frame 49: uint8 (1920, 1080, 3)
 keypoints = clip.keypoints(0)[49]  # 25 points in pixels, each with a confidence
-camera = replace(clip.cameras[0], T_camera_world=None)  # its lens; it is its own origin
+camera = clip.cameras[0].in_own_frame()  # its lens; it is its own origin
 
 fit = fit_smplify(smpl, camera, keypoints)
 
@@ -72,7 +72,7 @@ show_photo(
 
 # %% [markdown]
 # <sub>Clip: Pose2Sim's demo session (D. Pagnon and contributors, BSD-3-Clause); one subject, 1.7
-# seconds; his face was blurred by its makers.</sub>
+# seconds; his face was hidden by its makers, a bystander's by us.</sub>
 #
 # The rest of this notebook takes that cell apart.
 
@@ -108,7 +108,7 @@ print(f"focal length {fx:.0f} x {fy:.0f} px, principal point ({cx:.0f}, {cy:.0f}
 # %% [markdown]
 # > **Where people trip.** A fitted body lives in the axes of *its camera*, while
 # > `clip.cameras[0]` also knows where it stands in the room. Draw the body with that one and it
-# > lands somewhere else. Hence the `replace(..., T_camera_world=None)` above.
+# > lands somewhere else. Hence the `in_own_frame()` above.
 
 # %%
 pelvis = smpl(**vars(fit.body_parameters)).joints[:1]
@@ -269,7 +269,7 @@ print(f"across the picture {rounded(across)} mm, along the depth {rounded(along)
 # %%
 overlays, lines = {}, []
 for index, in_the_room in enumerate(clip.cameras):
-    seen, lens = clip.keypoints(index)[49], replace(in_the_room, T_camera_world=None)
+    seen, lens = clip.keypoints(index)[49], in_the_room.in_own_frame()
     alone = fit_smplify(smpl, lens, seen).body_parameters
     drawn = draw_overlay(Photo(clip.frame(index, 49)), smpl, lens, alone)
     overlays[f"camera {index}"] = cropped(drawn, seen)
@@ -321,7 +321,7 @@ def refit(camera_index: int, frame: int, focal: float) -> Figure:
     """Fit one picture with a focal length that is off by a factor, and show both views."""
     seen, room = clip.keypoints(camera_index)[frame], clip.cameras[camera_index]
     room = replace(room, focal_length=focal * room.focal_length)
-    lens = replace(room, T_camera_world=None)
+    lens = room.in_own_frame()
     body = fit_smplify(smpl, lens, seen).body_parameters
     drawn = draw_overlay(Photo(clip.frame(camera_index, frame)), smpl, lens, body)
     side = body_picture(smpl, body, side_camera(room, body.transl, (900, 1150)))

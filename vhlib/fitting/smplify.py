@@ -159,10 +159,9 @@ def _in_own_frame(camera: PerspectiveCamera, batch: torch.Size) -> PerspectiveCa
         return field if field.ndim == 1 else field.expand(*batch, 2).reshape(-1, 2)
 
     return replace(
-        camera,
+        camera.in_own_frame(),
         focal_length=flat(camera.focal_length),
         principal_point=flat(camera.principal_point),
-        T_camera_world=None,
     )
 
 

@@ -65,6 +65,10 @@ class PerspectiveCamera:
         T = self.T_camera_world.to(points)
         return (points - T[..., None, :3, 3]) @ T[..., :3, :3]
 
+    def in_own_frame(self) -> PerspectiveCamera:
+        """The same lens with its own axes as the world's: the frame that a fit's body lives in."""
+        return replace(self, T_camera_world=None)
+
     @property
     def position(self) -> Float[Tensor, "*#batch 3"]:
         """The camera's centre in world coordinates."""
