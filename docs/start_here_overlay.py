@@ -22,7 +22,7 @@ from vhlib.notebook.figures import JPEG_QUALITY, encoded
 from vhlib.notebook.fit_figures import body_picture, draw_keypoints, draw_picture, side_camera
 from vhlib.pipelines.photo import Photo, draw_overlay
 
-CAMERA, FRAME = 0, 49
+CAMERA, FRAME = 1, 60
 TARGET = Path(__file__).parent / "images" / "start_here_overlay.jpg"
 
 

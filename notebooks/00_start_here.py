@@ -56,9 +56,9 @@ clip = load_clip()  # fetched once; without a network a synthetic stand-in, whic
 
 # %%
 smpl = SMPL.load()  # a parametric body: 10 numbers for its shape, 24 rotations for its pose
-photo = clip.frame(0, 49)  # camera 0, frame 49: uint8 (1920, 1080, 3)
-keypoints = clip.keypoints(0)[49]  # 25 points in pixels, each with a confidence
-camera = clip.cameras[0].in_own_frame()  # its lens; it is its own origin
+photo = clip.frame(1, 60)  # camera 1, frame 60: uint8 (1920, 1080, 3)
+keypoints = clip.keypoints(1)[60]  # 25 points in pixels, each with a confidence
+camera = clip.cameras[1].in_own_frame()  # its lens; it is its own origin
 
 fit = fit_smplify(smpl, camera, keypoints)
 
@@ -66,7 +66,7 @@ overlay = draw_overlay(Photo(photo), smpl, camera, fit.body_parameters)
 panels = {"photo": cropped(photo, keypoints), "fitted body": cropped(overlay, keypoints)}
 show_photo(
     views_figure(panels),
-    alt="Left: a man in shorts balances on one leg, the other leg raised to the side. Right: the "
+    alt="Left: a man in shorts balances on one leg, the other leg off to the side. Right: the "
     "same photo with a blue-grey body model drawn over him in the same pose.",
 )
 
@@ -86,13 +86,12 @@ show_photo(
     keypoints_figure(photo, keypoints),
     alt="Left: the photo with dots on the man's joints, blue on his left side and orange on his "
     "right, joined by lines. Right: a bar chart of the 25 points' confidences by name; two bars, "
-    "upper neck and head top, are white because the fit doesn't use them; left ear has none.",
+    "upper neck and head top, are white because the fit doesn't use them.",
 )
 
 # %% [markdown]
 # *Left* is the man's own left. A confidence near 0 means that the detector hardly saw the point.
-# White ones aren't used: the left ear wasn't seen, and for the two others detector and body model
-# mean different places.
+# White ones aren't used: there detector and body model mean different places.
 #
 # The second input is the camera. It sends a point $(X, Y, Z)$, in metres, to the pixel
 #
@@ -107,12 +106,12 @@ print(f"focal length {fx:.0f} x {fy:.0f} px, principal point ({cx:.0f}, {cy:.0f}
 
 # %% [markdown]
 # > **Where people trip.** A fitted body lives in the axes of *its camera*, while
-# > `clip.cameras[0]` also knows where it stands in the room. Draw the body with that one and it
+# > `clip.cameras[1]` also knows where it stands in the room. Draw the body with that one and it
 # > lands somewhere else. Hence the `in_own_frame()` above.
 
 # %%
 pelvis = smpl(**vars(fit.body_parameters)).joints[:1]
-for name, chosen in {"right": camera, "wrong": clip.cameras[0]}.items():
+for name, chosen in {"right": camera, "wrong": clip.cameras[1]}.items():
     print(f"{name}: the pelvis is drawn at pixel", chosen.project(pelvis)[0].round().int().tolist())
 
 # %% [markdown]
@@ -135,7 +134,7 @@ print("mesh          ", tuple(smpl(**vars(fit.body_parameters)).vertices.shape))
 
 # %%
 where = fit.body_parameters.transl
-from_the_side = side_camera(clip.cameras[0], where, image_size=(900, 1150))
+from_the_side = side_camera(clip.cameras[1], where, image_size=(900, 1150))
 side_view = body_picture(smpl, fit.body_parameters, from_the_side)
 panels = {"from the camera": cropped(overlay, keypoints), "from the side": side_view}
 show_photo(
@@ -157,8 +156,8 @@ show_photo(
 # %% [markdown]
 # ## 4. What was minimised
 #
-# A rotation has three degrees of freedom, so the unknowns are $24 \cdot 3 + 10 + 3 = 85$. The 22
-# points in use give 44 numbers.
+# A rotation has three degrees of freedom, so the unknowns are $24 \cdot 3 + 10 + 3 = 85$. The 23
+# points in use give 46 numbers.
 #
 # **Predict first.** Where does the rest come from?
 #
@@ -219,7 +218,7 @@ def limb_joints(parameters: BodyParameters) -> torch.Tensor:
 
 
 found = limb_joints(fit.body_parameters)
-truth = clip.cameras[0].world_to_camera(clip.truth()[49])
+truth = clip.cameras[1].world_to_camera(clip.truth()[60])
 truth = truth - truth[hips].mean(0) + found[hips].mean(0)  # hips brought together
 
 faint = body_picture(smpl, fit.body_parameters, from_the_side, opacity=0.35)
@@ -269,11 +268,11 @@ print(f"across the picture {rounded(across)} mm, along the depth {rounded(along)
 # %%
 overlays, lines = {}, []
 for index, in_the_room in enumerate(clip.cameras):
-    seen, lens = clip.keypoints(index)[49], in_the_room.in_own_frame()
+    seen, lens = clip.keypoints(index)[60], in_the_room.in_own_frame()
     alone = fit_smplify(smpl, lens, seen).body_parameters
-    drawn = draw_overlay(Photo(clip.frame(index, 49)), smpl, lens, alone)
+    drawn = draw_overlay(Photo(clip.frame(index, 60)), smpl, lens, alone)
     overlays[f"camera {index}"] = cropped(drawn, seen)
-    pred, gt = limb_joints(alone), in_the_room.world_to_camera(clip.truth()[49])
+    pred, gt = limb_joints(alone), in_the_room.world_to_camera(clip.truth()[60])
     errors = rounded(mpjpe(pred, gt, root=hips)), rounded(pa_mpjpe(pred, gt))
     lines.append("camera {}   MPJPE about {:3} mm   PA-MPJPE about {:3} mm".format(index, *errors))
 
@@ -332,8 +331,8 @@ def refit(camera_index: int, frame: int, focal: float) -> Figure:
 explore(
     refit,
     alt="The overlay and the body from the side, fitted with a focal length five times too long.",
-    camera_index=IntSlider(0, 0, 3, description="camera", continuous_update=False),
-    frame=IntSlider(49, 0, 99, description="frame", continuous_update=False),
+    camera_index=IntSlider(1, 0, 3, description="camera", continuous_update=False),
+    frame=IntSlider(60, 0, 99, description="frame", continuous_update=False),
     focal=Dropdown(options=[0.5, 1.0, 2.0, 5.0], value=5.0, description="focal x"),
 )
 
