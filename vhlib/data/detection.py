@@ -39,7 +39,7 @@ _FINEST_LEVEL = 2
 _SURE = 0.7
 # One person found by two tiles: hips this near (as a share of the region), sizes within a factor.
 _SAME_HIPS, _SAME_SIZE = 0.07, 1.3
-_SAME_MASK = 0.5
+_SAME_MASK = 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,25 +189,33 @@ def _person(picture: Image.Image, candidate: Candidate, min_score: float) -> Ite
 
 
 def _distinct(people: list[_Person]) -> list[_Person]:
-    """Surest first, without those whose mask is a surer one's."""
+    """Surest first, without those who share their mask with a surer one.
+
+    Shared is what lies in both, of the smaller: so a part of somebody goes, and a ghost over two.
+    """
     kept: list[_Person] = []
     for person in sorted(people, key=lambda p: -p.score):
-        if not any(_mask_overlap(person, other) > _SAME_MASK for other in kept):
+        shared = (max(_inside(person, other), _inside(other, person)) for other in kept)
+        if not any(share > _SAME_MASK for share in shared):
             kept.append(person)
     return kept
 
 
-def _mask_overlap(a: _Person, b: _Person) -> float:
-    """Intersection over union of two people's masks, compared on the grid of ``a``'s region."""
-    ours = a.landmarks.mask > 0.5
+def _inside(a: _Person, b: _Person) -> float:
+    """The share of ``a``'s mask that lies in ``b``'s."""
     theirs = b.landmarks.mask > 0.5
-    y, x = np.nonzero(ours)
-    places = a.region.to_picture((np.stack([x, y], axis=-1) + 0.5) / len(ours))
+    places = _outline(a)
     cells = np.floor(b.region.from_picture(places) * len(theirs)).astype(int)
-    inside = ((cells >= 0) & (cells < len(theirs))).all(axis=1)
-    shared = theirs[cells[inside, 1], cells[inside, 0]].sum()
-    union = ours.sum() + theirs.sum() * (b.region.side / a.region.side) ** 2 - shared
-    return float(shared / union) if union else 0.0
+    within = ((cells >= 0) & (cells < len(theirs))).all(axis=1)
+    x, y = cells[within].T
+    return float(theirs[y, x].sum() / max(len(places), 1))
+
+
+def _outline(person: _Person) -> Float[np.ndarray, "n 2"]:
+    """Places in the picture of the mask's pixels."""
+    mask = person.landmarks.mask
+    y, x = np.nonzero(mask > 0.5)
+    return person.region.to_picture((np.stack([x, y], axis=-1) + 0.5) / len(mask))
 
 
 def _collected(people: list[_Person], size: tuple[int, int]) -> People:
@@ -234,9 +242,7 @@ def _box(
     person: _Person, points: Float[np.ndarray, "33 2"], size: tuple[int, int]
 ) -> Float[np.ndarray, " 4"]:
     """Around the mask and the points that are seen, within the picture."""
-    mask = person.landmarks.mask
-    y, x = np.nonzero(mask > 0.5)
-    outline = person.region.to_picture((np.stack([x, y], axis=-1) + 0.5) / len(mask))
+    outline = _outline(person)
     seen = points[person.landmarks.visibility > 0.5]
     everything = np.concatenate([outline, seen if len(outline) + len(seen) else points])
     inside = everything.clip(0, size)
