@@ -18,8 +18,10 @@ from tests.random_body import random_model
 from tests.smpl_pickles import smpl_dict, write_pickle
 from vhlib import cli
 from vhlib.body import SMPL, BodyParameters
+from vhlib.body.keypoints import write_openpose_json
 from vhlib.body.model_files import model_arrays, write_model
 from vhlib.body.skeletons import SKELETONS
+from vhlib.data import four_cameras
 from vhlib.geometry import PerspectiveCamera
 from vhlib.geometry.rendering import overlay, render_shaded
 from vhlib.pipelines.photo import OUTPUTS, Photo, camera_of, draw_overlay, read_photo
@@ -528,3 +530,19 @@ class TestBlockedOutputs:
         assert done.stderr.count("\n") == 1
         assert case.files() == before
         assert (case.out / "overlay.png").read_text() == "old"
+
+
+@pytest.mark.real_data
+def test_a_real_frame_with_real_openpose_keypoints(tmp_path, capsys):
+    clip = four_cameras.load()
+    case = Case(tmp_path)
+    Image.fromarray(clip.frame(1, 40)).save(case.photo)
+    write_openpose_json(clip.keypoints(1, [40]), case.keypoints)
+
+    assert fit(case, "--skeleton", "openpose_25b", "--focal", 1681) == 0
+
+    assert "person 0" in capsys.readouterr().out
+    with np.load(case.out / "fit.npz") as file:
+        seen = clip.keypoints(1, [40])[0]
+        error = (torch.from_numpy(file["projected_keypoints"]) - seen.xy).norm(dim=-1)
+    assert error[seen.confidence > 0.3].median() < 0.02 * seen.height()
