@@ -3,7 +3,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from vhlib.body.skeletons import SMPL_24
 from vhlib.data.makehuman import (
@@ -22,7 +21,6 @@ from vhlib.data.makehuman_people import FATNESS, average_adult, sample_adults
 from vhlib.data.makehuman_rig import (
     JOINT_BONES,
     Rig,
-    rotation_between,
     smpl_joints,
     smpl_weights,
     straighten,
@@ -260,13 +258,3 @@ class TestRig:
         assert joint_of["toe3-1.R"] == "right_foot"
         assert joint_of["head"] == "head"
         assert (smpl_weights(rig).sum(1) == 1).all()
-
-    def test_the_smallest_rotation_between_two_directions(self):
-        vectors = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)).double()
-        rotation = rotation_between(vectors, [0.0, 2.0, 0.0])
-        turned = (rotation @ vectors[..., None])[..., 0]
-        expected = torch.tensor([0.0, 1, 0]).double() * vectors.norm(dim=-1, keepdim=True)
-        assert torch.allclose(turned, expected)
-        assert torch.allclose(rotation @ rotation.mT, torch.eye(3).double().expand(50, 3, 3))
-        angle = torch.arccos((rotation.diagonal(dim1=1, dim2=2).sum(1) - 1) / 2)
-        assert torch.allclose(angle, torch.arccos(vectors[:, 1] / vectors.norm(dim=-1)))

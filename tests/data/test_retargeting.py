@@ -2,7 +2,6 @@ import json
 import math
 from itertools import chain
 
-import numpy as np
 import pytest
 import torch
 
@@ -16,7 +15,6 @@ from vhlib.data.retargeting import (
     CMU_JOINTS,
     read_deepmimic,
     retarget_bvh,
-    rotation_between,
 )
 from vhlib.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 
@@ -162,18 +160,6 @@ def test_an_unknown_rig_is_named():
     clip = BvhClip(joints, torch.zeros(2, 1, dtype=torch.float64), 0.01)
     with pytest.raises(ValueError, match=r"dance: this BVH rig.*it has Bone"):
         retarget_bvh(clip, "dance")
-
-
-def test_rotation_between_is_the_smallest():
-    generator = np.random.default_rng(0)
-    for _ in range(20):
-        start, end = generator.normal(size=(2, 3))
-        found = rotation_between(start.tolist(), end.tolist())
-        angle = np.arccos(start @ end / np.linalg.norm(start) / np.linalg.norm(end))
-        turned = found.numpy() @ (start / np.linalg.norm(start))
-        np.testing.assert_allclose(turned, end / np.linalg.norm(end), atol=1e-12)
-        assert matrix_to_axis_angle(found).norm().item() == pytest.approx(angle, abs=1e-9)
-        np.testing.assert_allclose(found.T @ found, np.eye(3), atol=1e-12)
 
 
 @pytest.fixture(scope="module")

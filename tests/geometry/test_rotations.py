@@ -17,6 +17,7 @@ from vhlib.geometry import (
     quaternion_to_matrix,
     rotation_6d_to_interleaved_6d,
     rotation_6d_to_matrix,
+    rotation_between,
     similarity_procrustes,
     skew,
 )
@@ -214,3 +215,18 @@ def test_coincident_points_keep_scale_one():
 def test_procrustes_gradcheck():
     source, target = random(2, 6, 3).requires_grad_(), random(2, 6, 3, seed=1).requires_grad_()
     assert gradcheck(lambda x, y: similarity_procrustes(x, y).apply(x), (source, target))
+
+
+def test_rotation_between_is_the_smallest_that_turns_one_direction_into_another():
+    g = torch.Generator().manual_seed(0)
+    start, end = (torch.randn(5, 3, generator=g, dtype=torch.float64) for _ in range(2))
+    rotation = rotation_between(start, end)
+    turned = (rotation @ start[..., None])[..., 0]
+    torch.testing.assert_close(
+        turned / start.norm(dim=-1, keepdim=True), end / end.norm(dim=-1, keepdim=True)
+    )
+    angle = torch.arccos(torch.cosine_similarity(start, end))
+    torch.testing.assert_close(matrix_to_axis_angle(rotation).norm(dim=-1), angle)
+    identity = torch.eye(3, dtype=torch.float64).expand(5, 3, 3)
+    torch.testing.assert_close(rotation_between(start, 2 * start), identity)
+    assert rotation_between(start[0], end).shape == (5, 3, 3)

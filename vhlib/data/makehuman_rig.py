@@ -14,7 +14,7 @@ from torch import Tensor
 from vhlib.body.skeletons import SMPL_24
 from vhlib.body.skinning import bone_transforms, linear_blend_skinning
 from vhlib.data.makehuman import MakeHuman
-from vhlib.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle, skew
+from vhlib.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle, rotation_between
 
 SIDES = {"left": "L", "right": "R"}
 
@@ -199,7 +199,7 @@ def _leg(rig: Rig, heads: Tensor, side: str, sign: float) -> dict[str, Tensor]:
     hip, knee, ankle = (
         heads[:, rig.index(f"{b}.{side}")] for b in ("upperleg01", "lowerleg01", "foot")
     )
-    thigh = rotation_between(knee - hip, [sign * 0.075, -1.0, -0.01])
+    thigh = _towards(knee - hip, [sign * 0.075, -1.0, -0.01])
     shank = _then(thigh, ankle - knee, [0.0, -1.0, -0.05])
     return {
         "upperleg01": thigh,
@@ -215,7 +215,7 @@ def _arm(rig: Rig, heads: Tensor, side: str, sign: float) -> dict[str, Tensor]:
     shoulder, elbow, wrist = head("upperarm01"), head("lowerarm01"), head("wrist")
     index, little = head("finger2-1"), head("finger5-1")
     knuckles = torch.stack([head(f"finger{k}-1") for k in range(2, 6)]).mean(0)
-    upper = rotation_between(elbow - shoulder, [sign, -0.02, -0.03])
+    upper = _towards(elbow - shoulder, [sign, -0.02, -0.03])
     fore = _then(upper, wrist - elbow, [sign, 0.0, 0.01])
     hand = _then(fore, knuckles - wrist, [sign, -0.04, 0.0])
     twist = _palm_twist(_rotate(hand, index - wrist), _rotate(hand, little - wrist))
@@ -239,23 +239,13 @@ def _palm_twist(index: Tensor, little: Tensor) -> Tensor:
     return -((angle + torch.pi / 2) % torch.pi - torch.pi / 2)
 
 
-def rotation_between(
-    vector: Float[Tensor, "n 3"], direction: list[float]
-) -> Float[Tensor, "n 3 3"]:
-    """The smallest rotation that turns ``vector`` to point along ``direction``.
-
-    With unit a, b and v = a x b: R = I + [v]x + [v]x^2 / (1 + a.b); undefined for opposite ones.
-    """
-    a = torch.nn.functional.normalize(vector, dim=-1)
-    b = torch.nn.functional.normalize(vector.new_tensor(direction), dim=-1).expand_as(a)
-    cross = skew(torch.linalg.cross(a, b))
-    cosine = (a * b).sum(-1)[:, None, None]
-    return torch.eye(3).to(cross) + cross + cross @ cross / (1 + cosine)
+def _towards(vector: Float[Tensor, "n 3"], direction: list[float]) -> Float[Tensor, "n 3 3"]:
+    return rotation_between(vector, vector.new_tensor(direction))
 
 
 def _then(first: Tensor, vector: Tensor, direction: list[float]) -> Tensor:
     """``first``, and then the smallest rotation that points the turned vector as asked."""
-    return rotation_between(_rotate(first, vector), direction) @ first
+    return _towards(_rotate(first, vector), direction) @ first
 
 
 def _rotate(rotation: Tensor, vector: Tensor) -> Tensor:

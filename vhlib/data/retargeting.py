@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from vhlib.body.skeletons import SMPL_PARENTS
@@ -24,7 +23,7 @@ from vhlib.geometry.rotations import (
     axis_angle_to_matrix,
     matrix_to_axis_angle,
     quaternion_to_matrix,
-    skew,
+    rotation_between,
 )
 
 # Bones of a person of average build in the T-pose, metres; only directions and leg length matter.
@@ -138,7 +137,7 @@ def _deepmimic_world_rotations(fields: Mapping[str, Tensor]) -> dict[str, Tensor
         knee = world[f"{side}_knee"] = hip @ turn[f"{side}_knee"]
         world[f"{side}_ankle"] = knee @ turn[f"{side}_ankle"]
         # DeepMimic's arms rest hanging, SMPL's stretched out sideways.
-        hanging = rotation_between((outward, 0.0, 0.0), (0.0, -1.0, 0.0))
+        hanging = rotation_between(chest.new_tensor([outward, 0, 0]), chest.new_tensor([0, -1, 0]))
         upper = chest @ turn[f"{side}_shoulder"]
         world[f"{side}_shoulder"] = upper @ hanging
         world[f"{side}_elbow"] = upper @ turn[f"{side}_elbow"] @ hanging
@@ -191,23 +190,8 @@ def _rest_correction(clip: BvhClip, sources: Mapping[str, str], joint: str) -> T
     if child is None:
         return torch.eye(3, dtype=torch.float64)
     x, y, z = _REST_BONES[child.replace("right", "left")]
-    rest = (-x if child.startswith("right") else x, y, z)
-    return rotation_between(rest, clip.rest_vector(sources[joint], sources[child]).tolist())
-
-
-def rotation_between(
-    start: tuple[float, float, float] | list[float], end: tuple[float, float, float] | list[float]
-) -> Float[Tensor, "3 3"]:
-    """The smallest rotation that turns ``start`` into the direction of ``end``, in float64.
-
-    With unit a, b and v = a x b: ``I + [v]x + [v]x^2 / (1 + a.b)``; opposite ones have none.
-    """
-    a, b = (
-        torch.nn.functional.normalize(torch.tensor(vector, dtype=torch.float64), dim=0)
-        for vector in (start, end)
-    )
-    cross = skew(torch.linalg.cross(a, b))
-    return torch.eye(3, dtype=torch.float64) + cross + cross @ cross / (1 + a @ b)
+    rest = clip.values.new_tensor([-x if child.startswith("right") else x, y, z])
+    return rotation_between(rest, clip.rest_vector(sources[joint], sources[child]))
 
 
 def _as_motion(

@@ -14,6 +14,7 @@ from vhlib.geometry.rotations import (
     quaternion_to_matrix,
     rotation_6d_to_interleaved_6d,
     rotation_6d_to_matrix,
+    rotation_between,
     similarity_procrustes,
     skew,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "quaternion_to_matrix",
     "rotation_6d_to_interleaved_6d",
     "rotation_6d_to_matrix",
+    "rotation_between",
     "similarity_procrustes",
     "skew",
 ]

@@ -93,6 +93,21 @@ def skew(vector: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
     return rows.unflatten(-1, (3, 3))
 
 
+def rotation_between(
+    start: Float[Tensor, "*#batch 3"], end: Float[Tensor, "*#batch 3"]
+) -> Float[Tensor, "*#batch 3 3"]:
+    """The smallest rotation that turns ``start`` into the direction of ``end``.
+
+    With unit a, b and v = a x b: ``I + [v]x + [v]x^2 / (1 + a.b)``; opposite directions have no
+    smallest one and give NaN.
+    """
+    a, b = (torch.nn.functional.normalize(vector, dim=-1) for vector in (start, end))
+    a, b = torch.broadcast_tensors(a, b)
+    cross = skew(torch.linalg.cross(a, b))
+    cosine = (a * b).sum(-1)[..., None, None]
+    return torch.eye(3).to(cross) + cross + cross @ cross / (1 + cosine)
+
+
 def left_jacobian(axis_angle: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
     """Jacobian ``J_l`` of the exponential map: ``dR = [J_l(w) dw]x R`` for ``R = exp([w]x)``.
 
