@@ -158,6 +158,90 @@ def _cell(position, low, size, rim):
 
 @_compiled
 @no_type_check
+def find_outline(mesh, near, screen, mask, transposed_mask):
+    """Where the mesh ends in its picture: the fields of `outlines.Outline` but the first, (N, 5).
+
+    mesh: faces (F, 3), edges (E, 2) and the faces beside each edge (E, 2). mask: (H, W) bool.
+    """
+    faces, edges, sides = mesh
+    facing = _facing(faces, near, screen)
+    height, width = mask.shape
+    by_rows = np.full((height, width), -1), np.full((height, width), -np.inf)
+    by_columns = np.full((width, height), -1), np.full((width, height), -np.inf)
+    for edge in range(len(edges)):
+        first, last = facing[sides[edge, 0]], facing[sides[edge, 1]]
+        rim = sides[edge, 0] == sides[edge, 1]
+        if first == last and not (rim and first != 0):
+            continue
+        x0, y0 = screen[edges[edge, 0], 0], screen[edges[edge, 0], 1]
+        x1, y1 = screen[edges[edge, 1], 0], screen[edges[edge, 1], 1]
+        _cut_rows(edge, x0, y0, x1, y1, mask, *by_rows)
+        _cut_rows(edge, y0, x0, y1, x1, transposed_mask, *by_columns)
+    return _measured(edges, screen, mask, by_rows[0], by_columns[0])
+
+
+@_compiled
+@no_type_check
+def _facing(faces, near, screen):
+    """Whether each face is seen from outside or inside, 1 or -1; 0 if it isn't drawn."""
+    facing = np.zeros(len(faces), np.int8)
+    for triangle in range(len(faces)):
+        x0, y0, x1, y1, x2, y2 = _corners(screen, faces, triangle)
+        z0, z1, z2 = _depths(screen, faces, triangle)
+        area, _, _ = _edge_functions(x0, y0, x1, y1, x2, y2, x0, y0)
+        if min(z0, z1, z2) > near and abs(area) < np.inf:
+            facing[triangle] = np.sign(area)
+    return facing
+
+
+@_compiled
+@no_type_check
+def _cut_rows(edge, x0, y0, x1, y1, mask, outermost, distance):
+    """Enter the edge where it passes between mask and background farther out than those before."""
+    height, width = mask.shape
+    first = max(np.ceil(min(y0, y1) - 0.5), 0.0)
+    last = min(np.ceil(max(y0, y1) - 0.5) - 1.0, height - 1.0)
+    if not first <= last:
+        return
+    for row in range(int(first), int(last) + 1):
+        crossing = x0 + (row + 0.5 - y0) / (y1 - y0) * (x1 - x0)
+        column = np.floor(crossing - 0.5)
+        if not 0.0 <= column < width - 1.0:
+            continue
+        left = int(column)
+        outward = int(mask[row, left]) - int(mask[row, left + 1])
+        if outward != 0 and outward * crossing >= distance[row, left]:
+            distance[row, left] = outward * crossing
+            outermost[row, left] = edge
+
+
+@_compiled
+@no_type_check
+def _measured(edges, screen, mask, by_rows, by_columns):
+    """The outermost edges that are steep, by rows, and those that aren't, by columns."""
+    places = []
+    for row in range(mask.shape[0]):
+        for column in range(mask.shape[1]):
+            edge = by_rows[row, column]
+            if edge >= 0 and _steep(edges, screen, edge):
+                outward = 1 if mask[row, column] else -1
+                places.append((edge, 0, row, column, outward))
+            edge = by_columns[column, row]
+            if edge >= 0 and not _steep(edges, screen, edge):
+                outward = 1 if mask[row, column] else -1
+                places.append((edge, 1, column, row, outward))
+    return np.array(places).reshape(-1, 5)
+
+
+@_compiled
+@no_type_check
+def _steep(edges, screen, edge):
+    a, b = edges[edge, 0], edges[edge, 1]
+    return abs(screen[b, 1] - screen[a, 1]) >= abs(screen[b, 0] - screen[a, 0])
+
+
+@_compiled
+@no_type_check
 def _corners(screen, faces, triangle):
     a, b, c = faces[triangle, 0], faces[triangle, 1], faces[triangle, 2]
     return screen[a, 0], screen[a, 1], screen[b, 0], screen[b, 1], screen[c, 0], screen[c, 1]

@@ -53,17 +53,28 @@ def rasterize(
         ValueError: a face names a vertex that isn't there, or the backend can't serve.
         ImportError: numba asked for, but not usable.
     """
-    require_existing_vertices(faces, vertices.shape[-2])
-    kernels = numba_kernels_for(backend, vertices.device)
     screen = to_screen(vertices, camera)
     flat = screen.reshape(screen.shape[:-2].numel(), *screen.shape[-2:])
-    if kernels is None:
-        triangle_ids = nearest_triangles(flat, faces, NEAR, camera.image_size)
-        fragments = _surface(flat, faces, triangle_ids, vertices.dtype)
-    else:
-        fragments = _rasterize_numba(kernels, flat, faces, camera.image_size, vertices.dtype)
+    fragments = rasterize_screen(flat, faces, camera.image_size, vertices.dtype, backend)
     batch = screen.shape[:-2]
     return Fragments._make(picture.view(*batch, *picture.shape[1:]) for picture in fragments)
+
+
+@torch.no_grad()
+def rasterize_screen(
+    screen: Float[Tensor, "B V 3"],
+    faces: Int[Tensor, "F 3"],
+    image_size: tuple[int, int],
+    dtype: torch.dtype = torch.float32,
+    backend: Backend | None = None,
+) -> Fragments:
+    """`rasterize` for vertices that are on the screen already, by `to_screen`."""
+    require_existing_vertices(faces, screen.shape[1])
+    kernels = numba_kernels_for(backend, screen.device)
+    if kernels is not None:
+        return _rasterize_numba(kernels, screen, faces, image_size, dtype)
+    triangle_ids = nearest_triangles(screen, faces, NEAR, image_size)
+    return _surface(screen, faces, triangle_ids, dtype)
 
 
 def surface_at(
@@ -131,7 +142,7 @@ def _rasterize_numba(
     faces = faces.long().contiguous().numpy()
 
     def draw(*share: Tensor) -> None:
-        kernels.rasterize(faces, NEAR, *(array.numpy() for array in share))
+        kernels.rasterize(faces, NEAR, *(array.detach().numpy() for array in share))
 
     threads = max(1, min(len(screen), torch.get_num_threads()))
     shares = [array.contiguous().tensor_split(threads) for array in (screen, *fragments)]

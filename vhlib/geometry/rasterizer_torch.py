@@ -64,6 +64,14 @@ def wound(
     return Triangles(x, y, 1 / z), drawable
 
 
+def corner_ids(
+    faces: Int[Tensor, "F 3"], num_vertices: int, num_pictures: int
+) -> Int[Tensor, "3 BF"]:
+    """Where the corners of each picture's faces are among the vertices of all pictures."""
+    picture = torch.arange(num_pictures, device=faces.device)[:, None]
+    return (faces.T[:, None] + num_vertices * picture).flatten(1)
+
+
 def take(axis: Tensor, index: Tensor) -> Tensor:
     """``axis[index]`` of a vector, several times faster."""
     return axis.index_select(0, index.flatten()).view(index.shape)
@@ -117,8 +125,7 @@ class _Boxes(NamedTuple):
 def _boxes(screen: Tensor, faces: Tensor, near: float, size: tuple[int, int]) -> _Boxes:
     width, height = size
     num_pictures, num_vertices, _ = screen.shape
-    picture = torch.arange(num_pictures, device=screen.device)[:, None]
-    corners = (faces.T[:, None] + num_vertices * picture).flatten(1)  # (3, B F)
+    corners = corner_ids(faces, num_vertices, num_pictures)
     x, y, z = screen.flatten(0, 1).T.contiguous()
     x, y = take(x, corners), take(y, corners)
     left, columns = _pixel_centres_between(x.amin(0), x.amax(0), width)
