@@ -169,10 +169,15 @@ def test_a_term_of_one_s_own_takes_part(views):
 class TestRefusals:
     def test_nobody_is_seen(self, views):
         empty = Keypoints(views.keypoints.xy, torch.zeros(4, 25), "openpose_25")
-        with pytest.raises(
-            ValueError, match=r"fewer than two usable keypoints .* sample 0, 1, 2, 3"
-        ):
+        with pytest.raises(ValueError, match="keypoints of sample 0, 1, 2, 3 hold fewer than two"):
             fit_smplify(views.smpl, views.camera, empty)
+        with pytest.raises(ValueError, match="the keypoints hold fewer than two different places"):
+            fit_smplify(views.smpl, views.camera, empty[0])
+
+    def test_all_points_in_one_place(self, views):
+        heap = Keypoints(torch.full((25, 2), 300.0), torch.ones(25), "openpose_25")
+        with pytest.raises(ValueError, match="fewer than two different places"):
+            fit_smplify(views.smpl, views.camera, heap)
 
     def test_a_schedule_that_weighs_an_unknown_term(self, views):
         stage = Stage("s", ("transl",), {"reprojektion": 1.0}, 3)

@@ -399,7 +399,7 @@ class TestBadKeypoints:
         row = np.array(case.row())
         row[2::3] = 0.1
         case.write_people(row.tolist())
-        assert_refused(case, capsys, "fewer than two usable keypoints")
+        assert_refused(case, capsys, "fewer than two different places")
 
     def test_all_points_in_one_place(self, case, capsys):
         case.write_people([100.0, 100.0, 0.9] * 25)

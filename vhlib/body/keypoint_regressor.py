@@ -177,7 +177,7 @@ def _sources(skeleton: Skeleton, landmarks: Mapping[str, int]) -> tuple[Tensor, 
     if missing:
         raise ValueError(
             f"{skeleton.name} needs the landmark vertices {', '.join(missing)}, which this model "
-            f"doesn't name; store their vertex ids in the model file (see convert-model)"
+            f"doesn't name; its npz may hold them as landmark_names and landmark_vertices"
         )
     names = sorted(needed)
     joint_weights = torch.zeros(len(skeleton), len(joints), dtype=torch.float64)

@@ -127,7 +127,7 @@ def usable_keypoints(keypoints: Keypoints) -> Keypoints:
 
     One point far outside would not pull by itself, but it would spoil the person's size and place.
 
-    Raises ValueError naming the people of whom fewer than two points remain.
+    Raises ValueError naming the people of whom fewer than two different places remain.
     """
     ambiguous = get_skeleton(keypoints.skeleton).indices(
         *AMBIGUOUS_POINTS.get(keypoints.skeleton, ())
@@ -135,13 +135,15 @@ def usable_keypoints(keypoints: Keypoints) -> Keypoints:
     trusted = keypoints.confidence > MIN_CONFIDENCE
     trusted[..., ambiguous] = False
     trusted = trusted & ~_astray(keypoints.xy, trusted)
-    missing = (trusted.sum(-1) < 2).nonzero()[:, 0].tolist()
+    usable = replace(keypoints, confidence=torch.where(trusted, keypoints.confidence, 0.0))
+    missing = ((trusted.sum(-1) < 2) | (usable.height(0.0) == 0)).nonzero()[:, 0].tolist()
     if missing:
+        whom = f" of sample {', '.join(map(str, missing[:5]))}" if len(keypoints) > 1 else ""
         raise ValueError(
-            f"no body can be fitted: fewer than two usable keypoints with a confidence above "
-            f"{MIN_CONFIDENCE} for sample {', '.join(map(str, missing[:5]))}"
+            f"no body can be fitted: the keypoints{whom} hold fewer than two different places with "
+            f"a confidence above {MIN_CONFIDENCE}"
         )
-    return replace(keypoints, confidence=torch.where(trusted, keypoints.confidence, 0.0))
+    return usable
 
 
 def _astray(xy: Float[Tensor, "N K 2"], seen: Tensor) -> Tensor:
