@@ -219,18 +219,20 @@ def _cut_rows(edge, x0, y0, x1, y1, mask, outermost, distance):
 @no_type_check
 def _measured(edges, screen, mask, by_rows, by_columns):
     """The outermost edges that are steep, by rows, and those that aren't, by columns."""
-    places = []
+    places = np.empty(((by_rows >= 0).sum() + (by_columns >= 0).sum(), 5), np.int64)
+    count = 0
     for row in range(mask.shape[0]):
         for column in range(mask.shape[1]):
+            outward = 1 if mask[row, column] else -1
             edge = by_rows[row, column]
             if edge >= 0 and _steep(edges, screen, edge):
-                outward = 1 if mask[row, column] else -1
-                places.append((edge, 0, row, column, outward))
+                places[count] = (edge, 0, row, column, outward)
+                count += 1
             edge = by_columns[column, row]
             if edge >= 0 and not _steep(edges, screen, edge):
-                outward = 1 if mask[row, column] else -1
-                places.append((edge, 1, column, row, outward))
-    return np.array(places).reshape(-1, 5)
+                places[count] = (edge, 1, column, row, outward)
+                count += 1
+    return places[:count]
 
 
 @_compiled

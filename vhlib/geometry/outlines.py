@@ -109,7 +109,9 @@ def _contour_edges(screen: Tensor, edges: MeshEdges) -> tuple[Tensor, Tensor]:
     x, y, z = (take(axis, corners) for axis in screen.flatten(0, 1).T.contiguous())
     area, _, _ = edge_functions(x, y, x[0], y[0])
     drawn = area.isfinite() & (z.amin(0) > NEAR)
-    facing = torch.where(drawn, area, 0.0).sign().to(torch.int8).view(num_pictures, -1)
+    facing = (
+        torch.where(drawn, area, 0.0).sign().to(torch.int8).view(num_pictures, len(edges.faces))
+    )
     first, last = (facing.index_select(1, side) for side in edges.sides.T)
     rim = edges.sides[:, 0] == edges.sides[:, 1]
     return ((first != last) | (rim & (first != 0))).nonzero(as_tuple=True)
