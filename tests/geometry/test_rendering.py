@@ -3,7 +3,19 @@ import torch
 import trimesh
 
 from vhlib.geometry import PerspectiveCamera
-from vhlib.geometry.rendering import _lit, overlay, render_normals, render_shaded
+from vhlib.geometry.rasterizer import rasterize
+from vhlib.geometry.rendering import (
+    Texture,
+    _lit,
+    depth_map,
+    overlay,
+    part_map,
+    render_normals,
+    render_shaded,
+    render_textured,
+    texture_map,
+    vertex_map,
+)
 
 CAMERA = PerspectiveCamera(100.0, (32, 24), (64, 48))
 
@@ -95,3 +107,87 @@ def test_overlay_refuses_other_sizes():
         ValueError, match="the photo is 5x4 pixels, but the picture to lay over is 6x4"
     ):
         overlay(torch.zeros(4, 5, 3), torch.zeros(4, 6, 4))
+
+
+def quad():
+    """A square that fills 40 x 40 pixels in the middle, seen frontally, 2 m away."""
+    corners = torch.tensor([[-0.4, -0.4, 2.0], [0.4, -0.4, 2.0], [0.4, 0.4, 2.0], [-0.4, 0.4, 2.0]])
+    return corners, torch.tensor([[0, 2, 1], [0, 3, 2]])
+
+
+def wrapped(image):
+    """A texture whose picture covers the quad upright."""
+    uv = torch.tensor([[0.0, 1.0], [1.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
+    return Texture(image, uv, quad()[1])
+
+
+@pytest.mark.parametrize("batch", [(), (0,), (2, 3)])
+def test_part_maps_show_each_faces_label(batch):
+    vertices, faces = ball(*batch)
+    fragments = rasterize(vertices, faces, CAMERA)
+    labels = (torch.arange(len(faces)) % 7).int()
+    parts = part_map(fragments, labels, background=255)
+    assert parts.shape == (*batch, 48, 64)
+    seen = fragments.triangle_ids >= 0
+    assert (parts[~seen] == 255).all()
+    assert (parts[seen] == fragments.triangle_ids[seen] % 7).all()
+    assert (part_map(fragments, labels)[~seen] == -1).all()
+
+
+def test_depth_maps_fade_from_the_nearest_to_the_farthest_point():
+    vertices, faces = ball()
+    pictures = torch.stack([vertices, vertices + torch.tensor([0.0, 0.0, 2.0]), -vertices])
+    fragments = rasterize(pictures, faces, CAMERA)
+    near, far, nothing = depth_map(fragments)
+    for picture, depth in ((near, fragments.depth[0]), (far, fragments.depth[1])):
+        assert picture.max() == 1
+        assert picture[picture > 0].min().item() == pytest.approx(0.2)
+        assert picture.flatten().argmax() == depth.flatten().argmin()
+        assert ((picture == 0) == depth.isposinf()).all()
+    assert (nothing == 0).all()
+    assert set(depth_map(rasterize(*quad(), CAMERA)).unique().tolist()) == {0.0, 1.0}
+
+
+def test_vertex_maps_interpolate_in_space_not_on_the_screen():
+    """A tilted square: what is linear along it is not linear across the picture."""
+    vertices, faces = quad()
+    vertices = vertices + torch.tensor([0.0, 0.0, 1.0]) * vertices[:, :1]
+    fragments = rasterize(vertices, faces, CAMERA)
+    x = vertex_map(fragments, vertices, faces)
+    row, column = (fragments.triangle_ids >= 0).nonzero(as_tuple=True)
+    centres = torch.stack([column + 0.5, row + 0.5], dim=-1)
+    torch.testing.assert_close(CAMERA.project(x[row, column]), centres, atol=1e-3, rtol=0)
+
+
+def test_a_texture_keeps_its_place_and_side():
+    image = torch.rand(40, 40, 3, generator=torch.Generator().manual_seed(0))
+    found = texture_map(rasterize(*quad(), CAMERA), wrapped(image))
+    torch.testing.assert_close(found[4:44, 12:52], image, atol=1e-4, rtol=0)
+    assert (found[:4] == 0).all()
+    assert (found[:, 52:] == 0).all()
+
+
+def test_textures_mix_neighbouring_texels():
+    image = torch.tensor([[[0.0], [1.0]]])
+    found = texture_map(rasterize(*quad(), CAMERA), wrapped(image))[24, 12:52, 0]
+    assert (found[:10] == 0).all()
+    assert (found[30:] == 1).all()
+    torch.testing.assert_close(found[10:30], (torch.arange(20) + 0.5) / 20, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("batch", [(), (0,), (2, 3)])
+def test_textured_pictures_are_shaded_ones_of_the_textures_colour(batch):
+    vertices, faces = ball(*batch)
+    uv = torch.full((1, 2), 0.5)
+    red = Texture(torch.tensor([0.9, 0.1, 0.1]).expand(4, 4, 3), uv, torch.zeros_like(faces))
+    found = render_textured(vertices, faces, CAMERA, red, supersampling=2)
+    expected = render_shaded(vertices, faces, CAMERA, (0.9, 0.1, 0.1), supersampling=2)
+    torch.testing.assert_close(found, expected)
+
+
+def test_each_body_may_have_its_own_texture():
+    vertices, faces = quad()
+    images = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])[:, None, None].expand(2, 4, 4, 3)
+    fragments = rasterize(vertices.expand(2, -1, -1), faces, CAMERA)
+    found = texture_map(fragments, wrapped(images))
+    assert found[:, 24, 32].tolist() == [[1, 0, 0], [0, 1, 0]]

@@ -1,15 +1,17 @@
-"""Pictures of meshes: shaded, composited over a photo, or coloured by their normals."""
+"""Pictures of meshes: shaded, textured, of parts, normals and depth, and laid over a photo."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import grid_sample, normalize
 
 from vhlib.geometry.cameras import Numbers, PerspectiveCamera
 from vhlib.geometry.meshes import interpolate, vertex_normals
-from vhlib.geometry.rasterizer import rasterize
+from vhlib.geometry.rasterizer import Fragments, rasterize
 
 CLAY = (0.62, 0.71, 0.83)
 """The default colour, sRGB."""
@@ -20,6 +22,19 @@ _FILL_LIGHT, _FILL_STRENGTH = (1.0, -0.1, -0.5), 0.2
 _SKY_STRENGTH, _GROUND_STRENGTH = 0.2, 0.08
 _SHEEN, _SHEEN_STRENGTH, _SHEEN_SHARPNESS = (-0.45, -0.5, -1.3), 0.07, 16
 _GAMMA = 2.2
+
+
+@dataclass(frozen=True, eq=False)
+class Texture:
+    """A picture to be wrapped around a mesh, and where on it each face's corners lie.
+
+    image: colours in [0, 1]. uv: (0, 0) is the picture's lower left corner, (1, 1) the upper right.
+    uv_faces: the corners of each face of the mesh as rows of ``uv``; a seam gives a vertex several.
+    """
+
+    image: Float[Tensor, "*#batch height width C"]
+    uv: Float[Tensor, "T 2"]
+    uv_faces: Int[Tensor, "F 3"]
 
 
 @torch.no_grad()
@@ -35,17 +50,27 @@ def render_shaded(
     color: sRGB in [0, 1], one for the mesh (3,) or one per vertex (..., V, 3). With
     ``supersampling`` n every pixel averages n x n of them, which smooths the outline.
     """
-    width, height = camera.image_size
-    fine = camera.resized((supersampling * width, supersampling * height))
-    fragments = rasterize(vertices, faces, fine)
-    normals = _camera_normals(vertices, faces, camera)
-    colors = torch.as_tensor(color).to(vertices).expand(*normals.shape[:-1], 3)
-    surface = torch.cat([normals, colors], dim=-1)
-    surface = interpolate(surface, faces, fragments.triangle_ids, fragments.barycentrics)
-    normals, colors = surface.split(3, dim=-1)
-    rgb = _lit(normalize(normals, dim=-1), colors)
-    alpha = (fragments.triangle_ids >= 0)[..., None].to(rgb)
-    return _averaged(rgb, alpha, supersampling)
+    fragments = rasterize(vertices, faces, _finer(camera, supersampling))
+    normals = normal_map(fragments, vertices, faces, camera)
+    colors = torch.as_tensor(color).to(vertices)
+    if colors.ndim > 1:
+        batch = fragments.depth.shape[:-2]
+        colors = vertex_map(fragments, colors.expand(*batch, *colors.shape[-2:]), faces)
+    return _averaged(_lit(normals, colors), fragments, supersampling)
+
+
+@torch.no_grad()
+def render_textured(
+    vertices: Float[Tensor, "*#batch V 3"],
+    faces: Int[Tensor, "F 3"],
+    camera: PerspectiveCamera,
+    texture: Texture,
+    supersampling: int = 1,
+) -> Float[Tensor, "*#batch H W 4"]:
+    """`render_shaded` with the colours of a texture."""
+    fragments = rasterize(vertices, faces, _finer(camera, supersampling))
+    normals = normal_map(fragments, vertices, faces, camera)
+    return _averaged(_lit(normals, texture_map(fragments, texture)), fragments, supersampling)
 
 
 @torch.no_grad()
@@ -53,10 +78,60 @@ def render_normals(
     vertices: Float[Tensor, "*#batch V 3"], faces: Int[Tensor, "F 3"], camera: PerspectiveCamera
 ) -> Float[Tensor, "*#batch H W 3"]:
     """Unit normals in camera axes at each pixel, zero where there is no surface."""
-    fragments = rasterize(vertices, faces, camera)
-    normals = _camera_normals(vertices, faces, camera)
-    normals = interpolate(normals, faces, fragments.triangle_ids, fragments.barycentrics)
-    return normalize(normals, dim=-1)
+    return normal_map(rasterize(vertices, faces, camera), vertices, faces, camera)
+
+
+def vertex_map(
+    fragments: Fragments, values: Float[Tensor, "*batch V C"], faces: Int[Tensor, "F 3"]
+) -> Float[Tensor, "*pictures H W C"]:
+    """What each pixel sees of values that the vertices carry, zero where there is no surface."""
+    return interpolate(values, faces, fragments.triangle_ids, fragments.barycentrics)
+
+
+def normal_map(
+    fragments: Fragments,
+    vertices: Float[Tensor, "*#batch V 3"],
+    faces: Int[Tensor, "F 3"],
+    camera: PerspectiveCamera,
+) -> Float[Tensor, "*#batch H W 3"]:
+    """Unit normals in camera axes, smooth across faces, zero where there is no surface."""
+    normals = vertex_normals(camera.world_to_camera(vertices), faces)
+    return normalize(vertex_map(fragments, normals, faces), dim=-1)
+
+
+def part_map(
+    fragments: Fragments, face_labels: Int[Tensor, " F"], background: int = -1
+) -> Int[Tensor, "*batch H W"]:
+    """The label of the face that each pixel sees."""
+    labels = face_labels[fragments.triangle_ids]
+    return torch.where(fragments.triangle_ids >= 0, labels, background)
+
+
+def depth_map(fragments: Fragments) -> Float[Tensor, "*batch H W"]:
+    """Depth to look at: 1 at the nearest point of a picture, 0.2 at the farthest, 0 behind."""
+    depth = fragments.depth
+    covered = depth.isfinite()
+    near = depth.amin(dim=(-2, -1), keepdim=True)
+    far = depth.where(covered, near).amax(dim=(-2, -1), keepdim=True)
+    span = torch.where(far > near, far - near, 1.0)
+    return torch.where(covered, 1 - 0.8 * (depth.where(covered, near) - near) / span, 0.0)
+
+
+def texture_map(fragments: Fragments, texture: Texture) -> Float[Tensor, "*batch H W C"]:
+    """The texture's colour at each pixel, between its four nearest texels; zero off the mesh."""
+    uv = vertex_map(fragments, texture.uv, texture.uv_faces)
+    batch, (height, width) = uv.shape[:-3], uv.shape[-3:-1]
+    image = texture.image.movedim(-1, -3)
+    image = image.expand(*batch, *image.shape[-3:]).reshape(batch.numel(), *image.shape[-3:])
+    grid = (uv * 2 - 1) * uv.new_tensor([1.0, -1.0])
+    colors = grid_sample(
+        image.to(uv),
+        grid.view(batch.numel(), height, width, 2),
+        padding_mode="border",
+        align_corners=False,
+    )
+    colors = colors.movedim(-3, -1).view(*batch, height, width, image.shape[-3])
+    return colors * (fragments.triangle_ids >= 0)[..., None]
 
 
 def overlay(
@@ -79,8 +154,9 @@ def overlay(
     return (mixed * 255).round().to(torch.uint8) if image.dtype == torch.uint8 else mixed
 
 
-def _camera_normals(vertices: Tensor, faces: Tensor, camera: PerspectiveCamera) -> Tensor:
-    return vertex_normals(camera.world_to_camera(vertices), faces)
+def _finer(camera: PerspectiveCamera, supersampling: int) -> PerspectiveCamera:
+    width, height = camera.image_size
+    return camera.resized((supersampling * width, supersampling * height))
 
 
 def _lit(normals: Tensor, colors: Tensor) -> Tensor:
@@ -96,8 +172,9 @@ def _lit(normals: Tensor, colors: Tensor) -> Tensor:
     return (colors**_GAMMA * light + sheen).clamp(0, 1) ** (1 / _GAMMA)
 
 
-def _averaged(rgb: Tensor, alpha: Tensor, block: int) -> Tensor:
+def _averaged(rgb: Tensor, fragments: Fragments, block: int) -> Tensor:
     """RGBA of each block of pixels; colours count only where they are covered."""
+    alpha = (fragments.triangle_ids >= 0)[..., None].to(rgb)
     blocks = torch.cat([rgb * alpha, alpha], dim=-1)
     blocks = blocks.unflatten(-2, (-1, block)).unflatten(-4, (-1, block)).mean(dim=(-4, -2))
     rgb, alpha = blocks.split([3, 1], dim=-1)
