@@ -8,6 +8,8 @@ from vhlib.geometry.rendering import (
     Texture,
     _lit,
     depth_map,
+    face_map,
+    normal_map,
     overlay,
     part_map,
     render_normals,
@@ -146,6 +148,32 @@ def test_depth_maps_fade_from_the_nearest_to_the_farthest_point():
         assert ((picture == 0) == depth.isposinf()).all()
     assert (nothing == 0).all()
     assert set(depth_map(rasterize(*quad(), CAMERA)).unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("batch", [(), (0,), (2, 3)])
+def test_flat_normals_are_the_faces_own(batch):
+    vertices, faces = ball(*batch)
+    fragments = rasterize(vertices, faces, CAMERA)
+    flat = normal_map(fragments, vertices, faces, CAMERA, smooth=False)
+    smooth = normal_map(fragments, vertices, faces, CAMERA)
+    seen = fragments.triangle_ids >= 0
+    assert (flat[~seen] == 0).all()
+    assert ((flat * smooth).sum(-1)[seen] > 0.95).all()
+    corners = vertices.reshape(-1, *vertices.shape[-2:])[:1, faces].flatten(0, 1)
+    a, b, c = corners.unbind(-2)
+    own = torch.linalg.cross(b - a, c - a)
+    if len(own):
+        own = torch.nn.functional.normalize(own, dim=-1)[fragments.triangle_ids[seen]]
+        torch.testing.assert_close(flat[seen], own)
+
+
+def test_face_maps_broadcast_over_pictures():
+    vertices, faces = ball(2)
+    fragments = rasterize(vertices, faces, CAMERA)
+    values = torch.arange(len(faces)).float()[:, None]
+    found = face_map(fragments, values)[..., 0]
+    seen = fragments.triangle_ids >= 0
+    assert torch.equal(found[seen], fragments.triangle_ids[seen].float())
 
 
 def test_vertex_maps_interpolate_in_space_not_on_the_screen():

@@ -15,7 +15,7 @@ def area_vectors(
     vertices: Float[Tensor, "*batch V 3"], faces: Int[Tensor, "F 3"]
 ) -> Float[Tensor, "*batch F 3"]:
     """Along each face's normal, as long as its area: ``(b - a) x (c - a) / 2``."""
-    a, b, c = vertices[..., faces, :].unbind(-2)
+    a, b, c = (vertices.index_select(-2, corner) for corner in faces.T)
     return torch.linalg.cross(b - a, c - a) / 2
 
 
@@ -37,8 +37,9 @@ def vertex_normals(
     vertices: Float[Tensor, "*batch V 3"], faces: Int[Tensor, "F 3"]
 ) -> Float[Tensor, "*batch V 3"]:
     """Unit mean of the normals around each vertex, weighted by area; zero where no face is."""
-    corners = area_vectors(vertices, faces).repeat_interleave(3, dim=-2)
-    total = torch.zeros_like(vertices).index_add(-2, faces.flatten(), corners)
+    vectors, total = area_vectors(vertices, faces), torch.zeros_like(vertices)
+    for corner in faces.T:
+        total = total.index_add(-2, corner, vectors)
     return normalize(total, dim=-1)
 
 

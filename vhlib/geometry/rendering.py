@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import grid_sample, normalize
 
 from vhlib.geometry.cameras import Numbers, PerspectiveCamera
-from vhlib.geometry.meshes import interpolate, vertex_normals
+from vhlib.geometry.meshes import face_normals, interpolate, vertex_normals
 from vhlib.geometry.rasterizer import Fragments, rasterize
 
 CLAY = (0.62, 0.71, 0.83)
@@ -88,15 +88,32 @@ def vertex_map(
     return interpolate(values, faces, fragments.triangle_ids, fragments.barycentrics)
 
 
+def face_map(
+    fragments: Fragments, values: Float[Tensor, "*#batch F C"]
+) -> Float[Tensor, "*#batch H W C"]:
+    """What each pixel sees of values that the faces carry, zero where there is no surface."""
+    seen = (fragments.triangle_ids >= 0)[..., None]
+    batch, channels = seen.shape[:-3], values.shape[-1]
+    face = fragments.triangle_ids.clamp_min(0).flatten(-2)[..., None].expand(*batch, -1, channels)
+    found = values.expand(*batch, *values.shape[-2:]).gather(-2, face)
+    return torch.where(seen, found.view(*seen.shape[:-1], channels), 0.0)
+
+
 def normal_map(
     fragments: Fragments,
     vertices: Float[Tensor, "*#batch V 3"],
     faces: Int[Tensor, "F 3"],
     camera: PerspectiveCamera,
+    smooth: bool = True,
 ) -> Float[Tensor, "*#batch H W 3"]:
-    """Unit normals in camera axes, smooth across faces, zero where there is no surface."""
-    normals = vertex_normals(camera.world_to_camera(vertices), faces)
-    return normalize(vertex_map(fragments, normals, faces), dim=-1)
+    """Unit normals in camera axes, zero where there is no surface.
+
+    They change smoothly across each face, or, in half the time, are the face's own.
+    """
+    points = camera.world_to_camera(vertices)
+    if not smooth:
+        return face_map(fragments, face_normals(points, faces))
+    return normalize(vertex_map(fragments, vertex_normals(points, faces), faces), dim=-1)
 
 
 def part_map(
