@@ -33,10 +33,7 @@ def rasterize(faces, near, screen, triangle_ids, barycentrics, depth):
     for k in range(len(screen)):
         count = _touching_pixels(screen[k], faces, width, height, candidates)
         _draw(screen[k], faces, near, candidates[:count], width, height, nearest, nearness)
-        for row in range(height):
-            for column in range(width):
-                triangle_ids[k, row, column] = nearest[row * width + column]
-        _surface(screen[k], faces, triangle_ids[k], barycentrics[k], depth[k])
+        _surface(screen[k], faces, nearest, triangle_ids[k], barycentrics[k], depth[k])
 
 
 @_compiled
@@ -89,14 +86,15 @@ def _draw(screen, faces, near, candidates, width, height, nearest, nearness):
 
 @_compiled
 @no_type_check
-def _surface(screen, faces, triangle_ids, barycentrics, depth):
-    """Perspective-correct barycentrics and depth of the triangle that each pixel sees."""
+def _surface(screen, faces, nearest, triangle_ids, barycentrics, depth):
+    """The triangle that each pixel sees, with perspective-correct barycentrics and depth."""
     height, width = triangle_ids.shape
     barycentrics[:] = 0.0
     depth[:] = np.inf
     for row in range(height):
         for column in range(width):
-            triangle = triangle_ids[row, column]
+            triangle = nearest[row * width + column]
+            triangle_ids[row, column] = triangle
             if triangle < 0:
                 continue
             x0, y0, x1, y1, x2, y2 = _corners(screen, faces, triangle)
