@@ -217,20 +217,26 @@ def _cut_rows(edge, x0, y0, x1, y1, mask, outermost, distance):
 @no_type_check
 def _measured(edges, screen, mask, by_rows, by_columns):
     """The outermost edges that are steep, by rows, and those that aren't, by columns."""
-    places = np.empty(((by_rows >= 0).sum() + (by_columns >= 0).sum(), 5), np.int64)
+    places = np.empty((2 * mask.size, 5), np.int64)
     count = 0
     for row in range(mask.shape[0]):
         for column in range(mask.shape[1]):
             outward = 1 if mask[row, column] else -1
             edge = by_rows[row, column]
             if edge >= 0 and _steep(edges, screen, edge):
-                places[count] = (edge, 0, row, column, outward)
+                _fill(places[count], edge, 0, row, column, outward)
                 count += 1
             edge = by_columns[column, row]
             if edge >= 0 and not _steep(edges, screen, edge):
-                places[count] = (edge, 1, column, row, outward)
+                _fill(places[count], edge, 1, column, row, outward)
                 count += 1
     return places[:count]
+
+
+@_compiled
+@no_type_check
+def _fill(place, edge, transposed, row, column, outward):
+    place[0], place[1], place[2], place[3], place[4] = edge, transposed, row, column, outward
 
 
 @_compiled
