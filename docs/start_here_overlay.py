@@ -16,11 +16,12 @@ from matplotlib.figure import Figure
 
 from vhlib.body import SMPL
 from vhlib.data import four_cameras
+from vhlib.data.photos import Photo
 from vhlib.files import write_atomically
 from vhlib.fitting import fit_smplify
 from vhlib.notebook.figures import JPEG_QUALITY, encoded
 from vhlib.notebook.fit_figures import body_picture, draw_keypoints, draw_picture, side_camera
-from vhlib.pipelines.photo import Photo, draw_overlay
+from vhlib.pipelines.photo import draw_overlay
 
 CAMERA, FRAME = 1, 60
 TARGET = Path(__file__).parent / "images" / "start_here_overlay.jpg"

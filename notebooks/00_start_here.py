@@ -29,6 +29,7 @@ from matplotlib.figure import Figure
 from vhlib.body import SMPL, BodyParameters
 from vhlib.body.skeletons import OPENPOSE_25B
 from vhlib.data.four_cameras import LIMB_JOINTS
+from vhlib.data.photos import Photo
 from vhlib.fitting import fit_smplify, load_pose_prior
 from vhlib.metrics import mpjpe, pa_mpjpe
 from vhlib.notebook.clips import load_clip
@@ -43,7 +44,7 @@ from vhlib.notebook.fit_figures import (
     side_camera,
     views_figure,
 )
-from vhlib.pipelines.photo import Photo, draw_overlay
+from vhlib.pipelines.photo import draw_overlay
 
 # %% [markdown]
 # ## 1. From a photo to a body in one cell

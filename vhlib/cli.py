@@ -93,11 +93,14 @@ def run_lab(options: argparse.Namespace) -> None:
 
 def add_fit(commands) -> None:
     """Add ``vh fit``."""
-    summary = "fit a body to a photo of a person, given the person's 2D keypoints"
+    summary = "fit a body to a photo of a person; nothing leaves this machine"
     command = add_command(commands, "fit", run_fit, summary)
     command.add_argument("image", type=Path, metavar="IMAGE", help="the photo: JPEG, PNG, ...")
     command.add_argument(
-        "--keypoints", type=Path, metavar="FILE", help="what OpenPose found in IMAGE, its JSON"
+        "--keypoints",
+        type=Path,
+        metavar="FILE",
+        help="what OpenPose found in IMAGE, its JSON (default: BlazePose looks for people)",
     )
     command.add_argument(
         "--skeleton",
@@ -109,7 +112,7 @@ def add_fit(commands) -> None:
     command.add_argument(
         "--person",
         metavar="N",
-        help="which person of FILE, counted from 0 in its order (default: the largest "
+        help="which person, counted from 0 in FILE's or the detector's order (default: the largest "
         "confident one)",
     )
     command.add_argument(

@@ -20,11 +20,13 @@ from vhlib import cli
 from vhlib.body import SMPL, BodyParameters
 from vhlib.body.keypoints import write_openpose_json
 from vhlib.body.model_files import model_arrays, write_model
-from vhlib.body.skeletons import SKELETONS
+from vhlib.body.skeletons import SKELETONS, get_skeleton
 from vhlib.data import four_cameras
+from vhlib.data.detection import DetectorUnavailable
+from vhlib.data.photos import Photo, read_photo
 from vhlib.geometry import PerspectiveCamera
 from vhlib.geometry.rendering import overlay, render_shaded
-from vhlib.pipelines.photo import OUTPUTS, Photo, camera_of, draw_overlay, read_photo
+from vhlib.pipelines.photo import OUTPUTS, camera_of, draw_overlay
 
 FIELDS = {
     "betas": (10,),
@@ -289,7 +291,10 @@ class TestBadPictures:
             (b"\x89PNG\r\n\x1a\n", "photo.png"),
             (b"\x00" * 10_000, "isn't a picture"),
             (b"%PDF-1.7\n", "isn't a picture"),
-            (b"\x00\x00\x00\x18ftypheic" + b"\x00" * 100, "isn't a picture"),
+            (
+                b"\x00\x00\x00\x18ftypheic" + b"\x00" * 100,
+                "is a HEIC file, which Pillow can't read",
+            ),
         ],
     )
     def test_something_else(self, case, capsys, content, words):
@@ -308,13 +313,6 @@ class TestBadPictures:
 
 
 class TestBadKeypoints:
-    def test_none_given(self, case, capsys):
-        assert cli.main(["fit", str(case.photo), "--out", str(case.out)]) == 1
-        out, err = capsys.readouterr()
-        assert (out, err.count("\n")) == ("", 1)
-        assert "give an OpenPose file with --keypoints FILE" in err
-        assert not case.out.exists()
-
     def test_missing(self, case, capsys):
         assert_refused(
             case, capsys, "no.json: No such file", "--keypoints", case.folder / "no.json"
@@ -546,3 +544,50 @@ def test_a_real_frame_with_real_openpose_keypoints(tmp_path, capsys):
         seen = clip.keypoints(1, [40])[0]
         error = (torch.from_numpy(file["projected_keypoints"]) - seen.xy).norm(dim=-1)
     assert error[seen.confidence > 0.3].median() < 0.02 * seen.height()
+
+
+class TestWithoutKeypoints:
+    """``vh fit PHOTO``: our own detector looks for the person."""
+
+    @pytest.mark.real_data
+    def test_a_real_frame(self, tmp_path, capsys):
+        clip = four_cameras.load()
+        case = Case(tmp_path)
+        Image.fromarray(clip.frame(1, 40)).save(case.photo)
+        assert cli.main(["fit", str(case.photo), "--focal", "1681", "--out", str(case.out)]) == 0
+        report = capsys.readouterr().out
+        assert "found by BlazePose on this machine: the photo goes nowhere" in report
+        with np.load(case.out / "fit.npz") as file:
+            assert str(file["skeleton"]) == "blazepose_33"
+            found = torch.from_numpy(file["projected_keypoints"])
+        seen = clip.keypoints(1)[40]
+        limbs = four_cameras.LIMB_JOINTS
+        ours = found[get_skeleton("blazepose_33").indices(*limbs)]
+        theirs = seen.xy[get_skeleton("openpose_25b").indices(*limbs)]
+        assert (ours - theirs).norm(dim=-1).median() < 0.03 * seen.height()
+
+    @pytest.mark.real_data
+    @pytest.mark.parametrize("options", [(), ("--person", "1")])
+    def test_nobody(self, case, capsys, options):
+        Image.new("RGB", (300, 200), "seagreen").save(case.photo)
+        before = case.files()
+        assert cli.main(["fit", str(case.photo), "--out", str(case.out), *options]) == 1
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert "photo.png: the detector finds nobody" in err
+        assert case.files() == before
+
+    @pytest.mark.real_data
+    def test_no_such_person(self, tmp_path, capsys):
+        case = Case(tmp_path)
+        Image.fromarray(four_cameras.load().frame(3, 0)).save(case.photo)
+        assert cli.main(["fit", str(case.photo), "--person", "7", "--out", str(case.out)]) == 1
+        assert "photo.png: there is no person 7" in capsys.readouterr().err
+
+    def test_without_the_detector_s_package(self, case, capsys, monkeypatch):
+        def unavailable(_):
+            raise DetectorUnavailable("LiteRT isn't installed: pip install 'vhlib[detect]'")
+
+        monkeypatch.setattr("vhlib.pipelines.photo.detect_people", unavailable)
+        assert cli.main(["fit", str(case.photo), "--out", str(case.out)]) == 1
+        assert "pip install 'vhlib[detect]'" in capsys.readouterr().err

@@ -32,8 +32,9 @@ AMBIGUOUS_POINTS: Mapping[str, tuple[str, ...]] = {
     "lsp_14": ("neck",),
     "h36m_17": ("spine", "thorax", "jaw"),
 }
-# Seen from the front or from behind: the two sides of depth that an upright picture can't tell.
-START_YAWS = (0.0, math.pi)
+# Seen from the front, from behind and from either side: an upright picture alone can't tell, and
+# from a wrong side the solver only turns half way.
+START_YAWS = (0.0, math.pi / 2, math.pi, -math.pi / 2)
 # Geman-McClure's scale on a person of 200 px; chosen with the weights of the schedules.
 ROBUST_SIGMA = 50.0
 # Metres from the camera at which a fit may start.
@@ -181,7 +182,7 @@ def _flatten(parameters: BodyParameters, batch: torch.Size, smpl: SMPL) -> BodyP
 def _cold_starts(
     regressor, camera: PerspectiveCamera, keypoints: Keypoints, mean_pose: Tensor
 ) -> Float[Tensor, "S N n"]:
-    """Mean stance seen from the front and from behind, where least squares puts it."""
+    """The mean stance seen from each of START_YAWS, where least squares puts it."""
     count, like = len(keypoints), keypoints.xy
     slices = unknown_slices(regressor.joint_shapedirs.shape[0], regressor.joint_shapedirs.shape[2])
     # SMPL is y up and faces +z; in OpenCV's frame an upright person is turned half round x.

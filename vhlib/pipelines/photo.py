@@ -1,23 +1,21 @@
-"""From a photo with keypoints to a body and its pictures: ``vh fit`` and notebook 00 share it."""
+"""From a photo to a body and its pictures: what ``vh fit`` and notebook 00 share."""
 
 from __future__ import annotations
 
-import io
-import logging
-import warnings
-from dataclasses import dataclass, replace
-from numbers import Real
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 import trimesh
 from jaxtyping import Float, UInt8
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from vhlib.body import SMPL, BodyParameters, Keypoints
 from vhlib.body.keypoints import read_openpose_json, select_person
+from vhlib.data.detection import detect_people
+from vhlib.data.photos import Photo, read_photo
 from vhlib.files import write_folder_atomically
 from vhlib.fitting import Fit, fit_smplify
 from vhlib.geometry import PerspectiveCamera
@@ -30,65 +28,6 @@ CLEARLY_SEEN = 0.3
 # Focal lengths over the frame's diagonal: 157 degrees of view across it, and half a degree.
 PLAUSIBLE_FOCAL = (0.1, 100.0)
 OUTPUTS = ("overlay.png", "mesh.ply", "fit.npz")
-
-# Some of Pillow's decoders log what they raise a moment later.
-logging.getLogger("PIL").addHandler(logging.NullHandler())
-
-
-@dataclass(frozen=True, eq=False)
-class Photo:
-    """Pixels (H, W, 3), upright, and EXIF's 35-mm equivalent focal length if the file has one."""
-
-    pixels: UInt8[np.ndarray, "H W 3"]
-    focal_35mm: float | None = None
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height)."""
-        return self.pixels.shape[1], self.pixels.shape[0]
-
-
-def read_photo(path: str | Path) -> Photo:
-    """A picture as 8-bit RGB, turned upright as its EXIF orientation says.
-
-    Raises:
-        ValueError: not a picture, or damaged; one line with the file's name.
-        OSError: can't be read.
-    """
-    path = Path(path)
-    content = path.read_bytes()
-    if not content:
-        raise ValueError(f"{path} is empty, expected a picture")
-    try:
-        # Pillow warns about harmless things, such as large pictures and odd EXIF entries.
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as image:
-            image.load()
-            return Photo(_upright_rgb(image), _focal_35mm(image))
-    except UnidentifiedImageError:
-        raise ValueError(
-            f"{path} isn't a picture that Pillow can read; save it as JPEG or PNG"
-        ) from None
-    except MemoryError:
-        raise ValueError(f"{path} needs more memory than there is; make it smaller") from None
-    except Exception as error:  # Pillow's decoders raise whatever a damaged file leads them to
-        raise ValueError(f"{path} can't be read as a picture: {error}") from None
-
-
-def _upright_rgb(image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I"):
-        # Pillow would clip 16-bit grey to its darkest 256 levels.
-        grey = (np.asarray(upright).clip(0, 2**16 - 1) // 2**8).astype(np.uint8)
-        upright = Image.fromarray(grey)
-    return np.array(upright.convert("RGB"))
-
-
-def _focal_35mm(image: Image.Image) -> float | None:
-    """EXIF's entry in millimetres if a lens could have it; cameras write 0 for "unknown"."""
-    exif = image.getexif().get_ifd(ExifTags.IFD.Exif)
-    value = exif.get(ExifTags.Base.FocalLengthIn35mmFilm)
-    known = isinstance(value, Real) and 5 < float(value) < 4000
-    return float(value) if known else None
 
 
 def camera_of(photo: Photo, focal: float | None = None) -> tuple[PerspectiveCamera, str]:
@@ -161,6 +100,25 @@ def read_person(
     return chosen, how
 
 
+def find_person(image: Path, photo: Photo, person: int | None) -> tuple[Keypoints, str]:
+    """The person to fit as our own detector sees them, and a word on how they were chosen.
+
+    Raises:
+        ValueError: nobody is found, or not that many; one line with the file's name.
+        OSError: the detector isn't installed or can't be fetched.
+    """
+    people = detect_people(photo.pixels)
+    if len(people) == 0:
+        raise ValueError(
+            f"{image}: the detector finds nobody; a whole person, not too small, is easiest to find"
+        )
+    try:
+        chosen, how = choose_person(people.keypoints, person)
+    except ValueError as error:
+        raise ValueError(f"{image}: {error}") from None
+    return chosen, f"{how}, found by BlazePose on this machine: the photo goes nowhere"
+
+
 def load_model(model: str | Path, skeleton: str) -> SMPL:
     """A shipped or own body that has the skeleton's points; ValueError names the model if not."""
     smpl = SMPL.load(model)
@@ -210,7 +168,7 @@ def visible_box(
 def fit_photo_command(
     image: Path,
     *,
-    keypoints: Path | None,
+    keypoints: Path | None = None,
     skeleton: str = "openpose_25",
     person: int | None = None,
     focal: float | None = None,
@@ -219,18 +177,24 @@ def fit_photo_command(
 ) -> str:
     """``vh fit``: write overlay.png, mesh.ply and fit.npz to ``out``; return what to print.
 
+    The keypoints come from an OpenPose file if there is one, else from our own detector.
+
     Raises:
         ValueError, OSError: one line that names what is wrong with the input; nothing is written.
     """
     photo = read_photo(image)
-    if keypoints is None:
-        raise ValueError(f"no keypoints for {image}: give an OpenPose file with --keypoints FILE")
-    chosen, who = read_person(keypoints, skeleton, person, photo.size)
     camera, which = camera_of(photo, focal)
-    smpl = load_model(model, skeleton)
-    fit = fit_smplify(smpl, camera, chosen)
+    if keypoints is None:
+        chosen, who = find_person(image, photo, person)
+    else:
+        chosen, who = read_person(keypoints, skeleton, person, photo.size)
+    smpl = load_model(model, chosen.skeleton)
+    try:
+        fit = fit_smplify(smpl, camera, chosen)
+    except ValueError as error:
+        raise ValueError(f"{keypoints or image}: {error}") from None
     if not fit.energy.isfinite():
-        raise ValueError(f"no body fits {keypoints}: the energy is {float(fit.energy)}")
+        raise ValueError(f"no body fits {keypoints or image}: the energy is {float(fit.energy)}")
     write_outputs(out, photo, smpl, camera, chosen, fit)
     written = f"wrote {', '.join(OUTPUTS)} to {out}"
     return "\n".join([who, which, *energy_lines(fit), distance_line(fit, chosen), written])
