@@ -144,11 +144,11 @@ def _rasterize_numba(
     def draw(*share: Tensor) -> None:
         kernels.rasterize(faces, NEAR, *(array.detach().numpy() for array in share))
 
-    threads = max(1, min(len(screen), torch.get_num_threads()))
-    shares = [array.contiguous().tensor_split(threads) for array in (screen, *fragments)]
-    if threads == 1:
-        draw(*(share[0] for share in shares))
-    else:
+    arrays = (screen.contiguous(), *fragments)
+    threads = min(len(screen), torch.get_num_threads())
+    if threads > 1:
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(draw, *shares))
+            list(pool.map(draw, *(array.tensor_split(threads) for array in arrays)))
+    else:
+        draw(*arrays)
     return Fragments(triangle_ids, fragments.barycentrics.to(dtype), fragments.depth.to(dtype))

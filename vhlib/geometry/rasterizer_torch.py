@@ -94,6 +94,8 @@ def enumerate_runs(counts: Int[Tensor, " N"]) -> tuple[Int[Tensor, " M"], Int[Te
 
 def chunk_sizes(counts: Int[Tensor, " N"]) -> list[int]:
     """Lengths of consecutive parts whose counts sum to about `CHUNK`."""
+    if counts.sum() <= CHUNK:
+        return [len(counts)]
     chunk = (counts.cumsum(0) - 1) // CHUNK
     return torch.unique_consecutive(chunk, return_counts=True)[1].tolist()
 
