@@ -8,7 +8,6 @@ from vhlib.geometry.rendering import (
     Texture,
     _lit,
     depth_map,
-    face_map,
     normal_map,
     overlay,
     part_map,
@@ -167,13 +166,13 @@ def test_flat_normals_are_the_faces_own(batch):
         torch.testing.assert_close(flat[seen], own)
 
 
-def test_face_maps_broadcast_over_pictures():
-    vertices, faces = ball(2)
-    fragments = rasterize(vertices, faces, CAMERA)
-    values = torch.arange(len(faces)).float()[:, None]
-    found = face_map(fragments, values)[..., 0]
-    seen = fragments.triangle_ids >= 0
-    assert torch.equal(found[seen], fragments.triangle_ids[seen].float())
+def test_flat_normals_of_several_cameras():
+    vertices, faces = ball()
+    focal_lengths = torch.tensor([[60.0, 60.0], [100.0, 100.0]])
+    cameras = PerspectiveCamera(focal_lengths, (32, 24), (64, 48))
+    both = normal_map(rasterize(vertices, faces, cameras), vertices, faces, cameras, smooth=False)
+    one = normal_map(rasterize(vertices, faces, CAMERA), vertices, faces, CAMERA, smooth=False)
+    assert torch.equal(both[1], one)
 
 
 def test_vertex_maps_interpolate_in_space_not_on_the_screen():

@@ -88,17 +88,6 @@ def vertex_map(
     return interpolate(values, faces, fragments.triangle_ids, fragments.barycentrics)
 
 
-def face_map(
-    fragments: Fragments, values: Float[Tensor, "*#batch F C"]
-) -> Float[Tensor, "*#batch H W C"]:
-    """What each pixel sees of values that the faces carry, zero where there is no surface."""
-    seen = (fragments.triangle_ids >= 0)[..., None]
-    batch, channels = seen.shape[:-3], values.shape[-1]
-    face = fragments.triangle_ids.clamp_min(0).flatten(-2)[..., None].expand(*batch, -1, channels)
-    found = values.expand(*batch, *values.shape[-2:]).gather(-2, face)
-    return torch.where(seen, found.view(*seen.shape[:-1], channels), 0.0)
-
-
 def normal_map(
     fragments: Fragments,
     vertices: Float[Tensor, "*#batch V 3"],
@@ -108,11 +97,11 @@ def normal_map(
 ) -> Float[Tensor, "*#batch H W 3"]:
     """Unit normals in camera axes, zero where there is no surface.
 
-    They change smoothly across each face, or, in half the time, are the face's own.
+    They change smoothly across each face, or, in a fraction of the time, are the face's own.
     """
     points = camera.world_to_camera(vertices)
     if not smooth:
-        return face_map(fragments, face_normals(points, faces))
+        return _face_normal_map(fragments, points, faces)
     return normalize(vertex_map(fragments, vertex_normals(points, faces), faces), dim=-1)
 
 
@@ -174,6 +163,17 @@ def overlay(
 def _finer(camera: PerspectiveCamera, supersampling: int) -> PerspectiveCamera:
     width, height = camera.image_size
     return camera.resized((supersampling * width, supersampling * height))
+
+
+def _face_normal_map(fragments: Fragments, points: Tensor, faces: Tensor) -> Tensor:
+    shape = fragments.triangle_ids.shape
+    ids = fragments.triangle_ids.flatten()
+    pixel = (ids >= 0).nonzero().squeeze(-1)
+    picture = pixel // (shape[-2] * shape[-1])
+    seen = faces.index_select(0, ids.index_select(0, pixel)) + points.shape[-2] * picture[:, None]
+    points = points.expand(*shape[:-2], *points.shape[-2:]).reshape(-1, 3)
+    normals = face_normals(points, seen)
+    return points.new_zeros(len(ids), 3).index_copy(0, pixel, normals).view(*shape, 3)
 
 
 def _lit(normals: Tensor, colors: Tensor) -> Tensor:
