@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vhlib.body import SMPL, BodyParameters, Keypoints
-from vhlib.body.skeletons import get_skeleton
 from vhlib.fitting.energies import Bending, PosePrior, Reprojection, ShapePrior, Term
+from vhlib.fitting.observations import usable_keypoints
 from vhlib.fitting.posed_body import PosedBody, pack, unknown_slices
 from vhlib.fitting.priors import load_pose_prior
 from vhlib.fitting.priors.gmm import GaussianMixturePrior
@@ -25,13 +25,6 @@ from vhlib.fitting.solvers import Problem, levenberg_marquardt
 from vhlib.geometry import PerspectiveCamera, axis_angle_to_matrix, matrix_to_axis_angle
 from vhlib.geometry.camera_estimates import estimate_translation
 
-# Points that detectors and SMPL define differently by several centimetres.
-AMBIGUOUS_POINTS: Mapping[str, tuple[str, ...]] = {
-    "openpose_25": ("neck", "mid_hip"),
-    "openpose_25b": ("upper_neck", "head_top"),
-    "lsp_14": ("neck",),
-    "h36m_17": ("spine", "thorax", "jaw"),
-}
 # Seen from the front, from behind and from either side: an upright picture alone can't tell, and
 # from a wrong side the solver only turns half way.
 START_YAWS = (0.0, math.pi / 2, math.pi, -math.pi / 2)
@@ -39,10 +32,6 @@ START_YAWS = (0.0, math.pi / 2, math.pi, -math.pi / 2)
 ROBUST_SIGMA = 50.0
 # Metres from the camera at which a fit may start.
 PLAUSIBLE_DEPTH = (1.0, 50.0)
-# A limb's end lies at most about 2.5 times as far from a body's middle as its median keypoint.
-ASTRAY = 4.0
-# Below this confidence a detector's position says little.
-MIN_CONFIDENCE = 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,38 +110,6 @@ def fit_smplify(
     vector, history = _run(regressor, terms, schedule, start)
     problem = _problem(regressor, terms, schedule[-1], 1)
     return _result(problem, camera, vector, history, batch)
-
-
-def usable_keypoints(keypoints: Keypoints) -> Keypoints:
-    """The same keypoints without those that are hardly seen, ambiguous or astray: confidence 0.
-
-    One point far outside would not pull by itself, but it would spoil the person's size and place.
-
-    Raises ValueError naming the people of whom fewer than two different places remain.
-    """
-    ambiguous = get_skeleton(keypoints.skeleton).indices(
-        *AMBIGUOUS_POINTS.get(keypoints.skeleton, ())
-    )
-    trusted = keypoints.confidence > MIN_CONFIDENCE
-    trusted[..., ambiguous] = False
-    trusted = trusted & ~_astray(keypoints.xy, trusted)
-    usable = replace(keypoints, confidence=torch.where(trusted, keypoints.confidence, 0.0))
-    missing = ((trusted.sum(-1) < 2) | (usable.height(0.0) == 0)).nonzero()[:, 0].tolist()
-    if missing:
-        whom = f" of sample {', '.join(map(str, missing[:5]))}" if len(keypoints) > 1 else ""
-        raise ValueError(
-            f"no body can be fitted: the keypoints{whom} hold fewer than two different places with "
-            f"a confidence above {MIN_CONFIDENCE}"
-        )
-    return usable
-
-
-def _astray(xy: Float[Tensor, "N K 2"], seen: Tensor) -> Tensor:
-    """Which points lie beyond ASTRAY median distances from the median place of the seen ones."""
-    centre = torch.where(seen[..., None], xy, torch.nan).nanmedian(-2, keepdim=True).values
-    distance = (xy - centre).norm(dim=-1)
-    typical = torch.where(seen, distance, torch.nan).nanmedian(-1, keepdim=True).values
-    return distance > ASTRAY * typical
 
 
 def _in_own_frame(camera: PerspectiveCamera, batch: torch.Size) -> PerspectiveCamera:
