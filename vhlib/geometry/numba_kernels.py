@@ -31,19 +31,19 @@ def rasterize(faces, near, screen, triangle_ids, barycentrics, depth):
     nearest = np.empty(height * width + 1, np.int32)
     nearness = np.empty(height * width + 1, np.float32)
     for k in range(len(screen)):
-        count = _touching_pixels(screen[k], faces, width, height, candidates)
-        _draw(screen[k], faces, near, candidates[:count], width, height, nearest, nearness)
+        count = _touching_pixels(screen[k], faces, (width, height), candidates)
+        _draw(screen[k], faces, near, candidates[:count], (width, height), (nearest, nearness))
         _surface(screen[k], faces, nearest, triangle_ids[k], barycentrics[k], depth[k])
 
 
 @_compiled
 @no_type_check
-def _touching_pixels(screen, faces, width, height, candidates):
+def _touching_pixels(screen, faces, size, candidates):
     """List the triangles whose bounding box holds a pixel centre; return how many there are."""
     count = 0
     for triangle in range(len(faces)):
-        x0, y0, x1, y1, x2, y2 = _corners(screen, faces, triangle)
-        left, right, top, bottom = _box(x0, y0, x1, y1, x2, y2, width, height)
+        x, y, _ = _corners(screen, faces[triangle])
+        left, right, top, bottom = _box(x, y, size)
         # The next one overwrites a triangle that doesn't count: quicker than to branch on chance.
         candidates[count] = triangle
         count += (left <= right) & (top <= bottom)
@@ -52,32 +52,30 @@ def _touching_pixels(screen, faces, width, height, candidates):
 
 @_compiled
 @no_type_check
-def _draw(screen, faces, near, candidates, width, height, nearest, nearness):
-    """The z-buffer: each triangle offers itself to the pixel centres that lie in it.
+def _draw(screen, faces, near, candidates, size, zbuffer):
+    """Each triangle offers itself to the pixel centres in it; they keep the nearest.
 
-    ``nearest`` and ``nearness`` have a spare place behind the last pixel. Whoever loses writes
-    there: quicker than to branch on chance.
+    Of equals they keep the first. The buffers have a spare place behind the last pixel, where
+    triangles write that lose: quicker than to branch on chance.
     """
+    nearest, nearness = zbuffer
     nearest[:] = -1
     nearness[:] = -1.0
-    spare = width * height
+    spare = len(nearest) - 1
     for triangle in candidates:
-        x0, y0, x1, y1, x2, y2 = _corners(screen, faces, triangle)
-        z0, z1, z2 = _depths(screen, faces, triangle)
-        area, _, _ = _edge_functions(x0, y0, x1, y1, x2, y2, x0, y0)
-        if not (min(z0, z1, z2) > near and 0.0 < abs(area) < np.inf):
+        x, y, z = _corners(screen, faces[triangle])
+        if not _drawable(x, y, z, near):
             continue
-        if area < 0.0:
-            x1, y1, z1, x2, y2, z2 = x2, y2, z2, x1, y1, z1
-        w0, w1, w2 = 1.0 / z0, 1.0 / z1, 1.0 / z2
-        left, right, top, bottom = _box(x0, y0, x1, y1, x2, y2, width, height)
+        left, right, top, bottom = _box(x, y, size)
+        x, y, z = _wound(x, y, z)
+        w0, w1, w2 = 1.0 / z[0], 1.0 / z[1], 1.0 / z[2]
         for row in range(int(top), int(bottom) + 1):
             for column in range(int(left), int(right) + 1):
-                e0, e1, e2 = _edge_functions(x0, y0, x1, y1, x2, y2, column + 0.5, row + 0.5)
+                e0, e1, e2 = _edge_functions(x, y, column + 0.5, row + 0.5)
                 area = e0 + e1 + e2
                 inverse_depth = np.float32((e0 * w0 + e1 * w1 + e2 * w2) / area)
                 inside = (e0 >= 0.0) & (e1 >= 0.0) & (e2 >= 0.0) & (area > 0.0)
-                pixel = row * width + column
+                pixel = row * size[0] + column
                 wins = inside & (inverse_depth > nearness[pixel])
                 place = np.uint64(pixel if wins else spare)
                 nearness[place] = inverse_depth
@@ -97,10 +95,9 @@ def _surface(screen, faces, nearest, triangle_ids, barycentrics, depth):
             triangle_ids[row, column] = triangle
             if triangle < 0:
                 continue
-            x0, y0, x1, y1, x2, y2 = _corners(screen, faces, triangle)
-            z0, z1, z2 = _depths(screen, faces, triangle)
-            e0, e1, e2 = _edge_functions(x0, y0, x1, y1, x2, y2, column + 0.5, row + 0.5)
-            w0, w1, w2 = e0 / z0, e1 / z1, e2 / z2
+            x, y, z = _corners(screen, faces[triangle])
+            e0, e1, e2 = _edge_functions(x, y, column + 0.5, row + 0.5)
+            w0, w1, w2 = e0 / z[0], e1 / z[1], e2 / z[2]
             total = w0 + w1 + w2
             barycentrics[row, column, 0] = w0 / total
             barycentrics[row, column, 1] = w1 / total
@@ -117,34 +114,30 @@ def hide_vertices(faces, near, screen, cells, hidden):
     """
     rim = cells.side - 1.0
     for triangle in range(len(faces)):
-        x0, y0, x1, y1, x2, y2 = _corners(screen, faces, triangle)
-        z0, z1, z2 = _depths(screen, faces, triangle)
-        area, _, _ = _edge_functions(x0, y0, x1, y1, x2, y2, x0, y0)
-        if not (min(z0, z1, z2) > near and 0.0 < abs(area) < np.inf):
+        x, y, z = _corners(screen, faces[triangle])
+        if not _drawable(x, y, z, near):
             continue
-        left = _cell(min(x0, x1, x2), cells.left, cells.size, rim)
-        right = _cell(max(x0, x1, x2), cells.left, cells.size, rim)
-        top = _cell(min(y0, y1, y2), cells.top, cells.size, rim)
-        bottom = _cell(max(y0, y1, y2), cells.top, cells.size, rim)
-        if area < 0.0:
-            x1, y1, z1, x2, y2, z2 = x2, y2, z2, x1, y1, z1
-        w0, w1, w2 = 1.0 / z0, 1.0 / z1, 1.0 / z2
+        left = _cell(min(x), cells.left, cells.size, rim)
+        right = _cell(max(x), cells.left, cells.size, rim)
+        top = _cell(min(y), cells.top, cells.size, rim)
+        bottom = _cell(max(y), cells.top, cells.size, rim)
+        x, y, z = _wound(x, y, z)
+        w0, w1, w2 = 1.0 / z[0], 1.0 / z[1], 1.0 / z[2]
         for row in range(top, bottom + 1):
             first = cells.starts[row * cells.side + left]
             last = cells.starts[row * cells.side + right + 1]
             for k in range(first, last):
-                e0, e1, e2 = _edge_functions(x0, y0, x1, y1, x2, y2, cells.x[k], cells.y[k])
+                e0, e1, e2 = _edge_functions(x, y, cells.x[k], cells.y[k])
                 area = e0 + e1 + e2
                 inside = (e0 >= 0.0) & (e1 >= 0.0) & (e2 >= 0.0) & (area > 0.0)
                 before = (e0 * w0 + e1 * w1 + e2 * w2) / area > cells.limit[k]
-                hidden[k] |= inside & before & (not _owns(faces, triangle, cells.vertex[k]))
+                hidden[k] |= inside & before & (not _owns(faces[triangle], cells.vertex[k]))
 
 
 @_compiled
 @no_type_check
-def _owns(faces, triangle, vertex):
-    a, b, c = faces[triangle, 0], faces[triangle, 1], faces[triangle, 2]
-    return (vertex == a) | (vertex == b) | (vertex == c)
+def _owns(face, vertex):
+    return (vertex == face[0]) | (vertex == face[1]) | (vertex == face[2])
 
 
 @_compiled
@@ -184,11 +177,9 @@ def _facing(faces, near, screen):
     """Whether each face is seen from outside or inside, 1 or -1; 0 if it isn't drawn."""
     facing = np.zeros(len(faces), np.int8)
     for triangle in range(len(faces)):
-        x0, y0, x1, y1, x2, y2 = _corners(screen, faces, triangle)
-        z0, z1, z2 = _depths(screen, faces, triangle)
-        area, _, _ = _edge_functions(x0, y0, x1, y1, x2, y2, x0, y0)
-        if min(z0, z1, z2) > near and abs(area) < np.inf:
-            facing[triangle] = np.sign(area)
+        x, y, z = _corners(screen, faces[triangle])
+        if _drawable(x, y, z, near):
+            facing[triangle] = np.sign(_edge_functions(x, y, x[0], y[0])[0])
     return facing
 
 
@@ -248,32 +239,49 @@ def _steep(edges, screen, edge):
 
 @_compiled
 @no_type_check
-def _corners(screen, faces, triangle):
-    a, b, c = faces[triangle, 0], faces[triangle, 1], faces[triangle, 2]
-    return screen[a, 0], screen[a, 1], screen[b, 0], screen[b, 1], screen[c, 0], screen[c, 1]
+def _corners(screen, face):
+    """Pixel x, pixel y and camera z of a triangle's corners, a triple each."""
+    a, b, c = face[0], face[1], face[2]
+    x = screen[a, 0], screen[b, 0], screen[c, 0]
+    y = screen[a, 1], screen[b, 1], screen[c, 1]
+    z = screen[a, 2], screen[b, 2], screen[c, 2]
+    return x, y, z
 
 
 @_compiled
 @no_type_check
-def _depths(screen, faces, triangle):
-    a, b, c = faces[triangle, 0], faces[triangle, 1], faces[triangle, 2]
-    return screen[a, 2], screen[b, 2], screen[c, 2]
+def _drawable(x, y, z, near):
+    """Whether a triangle has an area, is finite, and lies wholly beyond ``near``."""
+    area, _, _ = _edge_functions(x, y, x[0], y[0])
+    return (min(z) > near) & (abs(area) > 0.0) & (abs(area) < np.inf)
 
 
 @_compiled
 @no_type_check
-def _box(x0, y0, x1, y1, x2, y2, width, height):
+def _wound(x, y, z):
+    """The corners in the order that makes the area positive."""
+    area, _, _ = _edge_functions(x, y, x[0], y[0])
+    if area > 0.0:
+        return x, y, z
+    return (x[0], x[2], x[1]), (y[0], y[2], y[1]), (z[0], z[2], z[1])
+
+
+@_compiled
+@no_type_check
+def _box(x, y, size):
     """First and last column, first and last row whose pixel centres the bounding box holds."""
-    left = max(np.ceil(min(x0, x1, x2) - 0.5), 0.0)
-    right = min(np.floor(max(x0, x1, x2) - 0.5), width - 1.0)
-    top = max(np.ceil(min(y0, y1, y2) - 0.5), 0.0)
-    bottom = min(np.floor(max(y0, y1, y2) - 0.5), height - 1.0)
+    width, height = size
+    left = max(np.ceil(min(x) - 0.5), 0.0)
+    right = min(np.floor(max(x) - 0.5), width - 1.0)
+    top = max(np.ceil(min(y) - 0.5), 0.0)
+    bottom = min(np.floor(max(y) - 0.5), height - 1.0)
     return left, right, top, bottom
 
 
 @_compiled
 @no_type_check
-def _edge_functions(x0, y0, x1, y1, x2, y2, px, py):
+def _edge_functions(x, y, px, py):
     """Twice the signed areas that the point (px, py) makes with each side of its triangle."""
-    x0, y0, x1, y1, x2, y2 = x0 - px, y0 - py, x1 - px, y1 - py, x2 - px, y2 - py
+    x0, x1, x2 = x[0] - px, x[1] - px, x[2] - px
+    y0, y1, y2 = y[0] - py, y[1] - py, y[2] - py
     return x1 * y2 - x2 * y1, x2 * y0 - x0 * y2, x0 * y1 - x1 * y0
