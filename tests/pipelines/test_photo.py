@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from PIL import Image
+from PIL import ExifTags, Image
 
 from tests.pipelines.conftest import CAMERA, SIZE, UPRIGHT, Case, make_case, standing_person
 from tests.random_body import random_model
@@ -584,8 +584,54 @@ class TestWithoutKeypoints:
         assert cli.main(["fit", str(case.photo), "--person", "7", "--out", str(case.out)]) == 1
         assert "photo.png: there is no person 7" in capsys.readouterr().err
 
+    @pytest.mark.real_data
+    def test_of_several_people_the_largest_is_taken_or_the_one_asked_for(self, tmp_path, capsys):
+        clip, case = four_cameras.load(), Case(tmp_path)
+        pictures = clip.frame(1, 60), clip.frame(3, 20)
+        height = min(picture.shape[0] for picture in pictures)
+        Image.fromarray(np.hstack([p[:height] for p in pictures])).save(case.photo)
+        middles = []
+        for options in ((), ("--person", "0"), ("--person", "1")):
+            arguments = ["fit", str(case.photo), "--out", str(case.out), *options]
+            assert cli.main(arguments) == 0
+            with np.load(case.out / "fit.npz") as file:
+                middles.append(file["projected_keypoints"][:, 0].mean())
+        report = capsys.readouterr().out
+        assert "the largest confident one of 2; --person N takes another, 0 to 1" in report
+        assert {middle < pictures[0].shape[1] for middle in middles} == {True, False}
+
+    @pytest.mark.real_data
+    @pytest.mark.parametrize("mode", ["L", "CMYK", "RGBA", "turned"])
+    def test_unusual_pictures_of_the_same_person(self, tmp_path, mode):
+        picture = Image.fromarray(four_cameras.load().frame(1, 60))
+        path = tmp_path / ("a.png" if mode in ("L", "RGBA") else "a.jpg")
+        exif = Image.Exif()
+        if mode == "turned":
+            exif[ExifTags.Base.Orientation] = 6
+            picture = picture.rotate(90, expand=True)
+        else:
+            picture = picture.convert(mode)
+        picture.save(path, exif=exif)
+        assert cli.main(["fit", str(path), "--out", str(tmp_path / "out")]) == 0
+        with np.load(tmp_path / "out" / "fit.npz") as file:
+            found = torch.from_numpy(file["projected_keypoints"])
+        seen = four_cameras.load().keypoints(1)[60]
+        limbs = four_cameras.LIMB_JOINTS
+        ours = found[get_skeleton("blazepose_33").indices(*limbs)]
+        theirs = seen.xy[get_skeleton("openpose_25b").indices(*limbs)]
+        assert (ours - theirs).norm(dim=-1).median() < 0.04 * seen.height()
+
+    @pytest.mark.real_data
+    def test_an_animal_is_nobody_and_half_a_person_is_somebody(self, tmp_path, capsys):
+        data = pytest.importorskip("skimage.data")
+        for name, code in (("cat", 1), ("astronaut", 0)):
+            Image.fromarray(getattr(data, name)()).save(tmp_path / f"{name}.png")
+            arguments = ["fit", str(tmp_path / f"{name}.png"), "--out", str(tmp_path / name)]
+            assert cli.main(arguments) == code
+        assert "cat.png: the detector finds nobody" in capsys.readouterr().err
+
     def test_without_the_detector_s_package(self, case, capsys, monkeypatch):
-        def unavailable(_):
+        def unavailable(*_, **__):
             raise DetectorUnavailable("LiteRT isn't installed: pip install 'vhlib[detect]'")
 
         monkeypatch.setattr("vhlib.pipelines.photo.detect_people", unavailable)

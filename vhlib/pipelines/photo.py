@@ -27,6 +27,9 @@ from vhlib.geometry.rendering import overlay, render_shaded
 CLEARLY_SEEN = 0.3
 # Focal lengths over the frame's diagonal: 157 degrees of view across it, and half a degree.
 PLAUSIBLE_FOCAL = (0.1, 100.0)
+# People down to this share of the longer side are looked for beside larger ones, in a tenth of a
+# second; smaller ones only where nobody else is.
+MIN_HEIGHT = 0.3
 OUTPUTS = ("overlay.png", "mesh.ply", "fit.npz")
 
 
@@ -107,7 +110,9 @@ def find_person(image: Path, photo: Photo, person: int | None) -> tuple[Keypoint
         ValueError: nobody is found, or not that many; one line with the file's name.
         OSError: the detector isn't installed or can't be fetched.
     """
-    people = detect_people(photo.pixels)
+    people = detect_people(photo.pixels, min_height=MIN_HEIGHT)
+    if len(people) == 0:
+        people = detect_people(photo.pixels)
     if len(people) == 0:
         raise ValueError(
             f"{image}: the detector finds nobody; a whole person, not too small, is easiest to find"
