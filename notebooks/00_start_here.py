@@ -21,10 +21,13 @@ if importlib.util.find_spec("vhlib") is None:  # in Colab, for instance
 
 import time
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from ipywidgets import Dropdown, IntSlider
 from matplotlib.figure import Figure
+from PIL import Image
 
 from vhlib.body import SMPL, BodyParameters
 from vhlib.body.skeletons import OPENPOSE_25B
@@ -33,7 +36,7 @@ from vhlib.data.photos import Photo
 from vhlib.fitting import fit_smplify, load_pose_prior
 from vhlib.metrics import mpjpe, pa_mpjpe
 from vhlib.notebook.clips import load_clip
-from vhlib.notebook.controls import explore
+from vhlib.notebook.controls import explore, upload_photo
 from vhlib.notebook.figures import show, show_photo
 from vhlib.notebook.fit_figures import (
     body_picture,
@@ -44,7 +47,7 @@ from vhlib.notebook.fit_figures import (
     side_camera,
     views_figure,
 )
-from vhlib.pipelines.photo import draw_overlay
+from vhlib.pipelines.photo import draw_overlay, fit_photo
 
 # %% [markdown]
 # ## 1. From a photo to a body in one cell
@@ -349,7 +352,39 @@ explore(
 # man in two: what does a fit make of that?)
 
 # %% [markdown]
-# ## 8. Map of the course
+# ## 8. Your own photo
+#
+# A detector of our own finds people and their keypoints in any photo. It runs where this notebook
+# runs and sends nothing anywhere. Below it looks at the same frame as above, without OpenPose's
+# help and with a guessed focal length. Then it is your turn: press the button, or write
+# `fit_photo("path/to/photo.jpg")`. One person, whole, upright and not too small fits best.
+
+
+# %%
+def fit_and_show(path: Path) -> Figure:
+    """The photo and the body over it, with what the fit assumed as a title."""
+    mine = fit_photo(path)
+    print("\n".join(mine.remarks))
+    panels = {"photo": cropped(mine.photo.pixels, mine.keypoints)}
+    panels["fitted body"] = cropped(mine.overlay(), mine.keypoints)
+    return views_figure(panels)
+
+
+with TemporaryDirectory() as folder:
+    example = Path(folder) / "frame.png"
+    Image.fromarray(photo).save(example)
+    upload_photo(
+        fit_and_show,
+        alt="The same frame, and the body that was fitted to our own detector's keypoints.",
+        example=example,
+    )
+
+# %% [markdown]
+# The same from a terminal, `vh fit photo.jpg`, also writes the mesh and the parameters to files.
+# What can go wrong: limbs that hide behind others, a person cut off by the frame, somebody seen
+# from the side in mid-stride. Look at the overlay before you trust the body.
+#
+# ## 9. Map of the course
 #
 # What isn't there yet is marked *later*.
 #
@@ -380,11 +415,10 @@ explore(
 # | 22 | dense displacements *(later)* | refine a surface from per-pixel offsets | later |
 # | 23 | metrics and benchmark *(later)* | compare methods under one protocol | later |
 #
-# ## 9. Where next
+# ## 10. Where next
 #
-# - **Your own photo**: `vh fit photo.jpg --keypoints photo_keypoints.json` takes a file in
-#   OpenPose's format and writes the overlay, the mesh and the parameters. A detector that needs no
-#   such file comes with the next release.
+# - **Your own keypoints**: `vh fit photo.jpg --keypoints photo_keypoints.json` takes a file in
+#   OpenPose's format.
 # - **Your own SMPL file**: `SMPL.load("path")` reads any file in SMPL's format; the README says
 #   how. The body used here is our own, trained from CC0 data: its `betas` aren't SMPL's.
 #

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from datetime import UTC, datetime
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
-from ipywidgets import IntSlider
+from ipywidgets import FileUpload, IntSlider
 
 from vhlib.notebook import controls
-from vhlib.notebook.controls import WIDGET_VIEW, explore
+from vhlib.notebook.controls import WIDGET_VIEW, explore, upload_photo, uploaded_files
 
 
 @pytest.fixture
@@ -55,3 +57,60 @@ def test_a_picture_without_words_is_refused(displayed):
         explore(drawer([]), alt="", size=IntSlider(3))
 
     assert displayed == []
+
+
+@pytest.fixture
+def buttons(monkeypatch) -> list[FileUpload]:
+    """The upload buttons that ``upload_photo`` made."""
+    made = []
+
+    def button(**options) -> FileUpload:
+        made.append(FileUpload(**options))
+        return made[-1]
+
+    monkeypatch.setattr(controls, "FileUpload", button)
+    return made
+
+
+def chosen(name: str, content: bytes) -> tuple[dict]:
+    """What the browser sends for one file."""
+    file = {"name": name, "type": "image/png", "size": len(content), "content": content}
+    return (file | {"last_modified": datetime.now(UTC)},)
+
+
+def photographer(seen: list[tuple[str, bytes]]):
+    def draw(path: Path) -> plt.Figure:
+        seen.append((path.name, path.read_bytes()))
+        if path.read_bytes() == b"bad":
+            raise ValueError(f"{path.name} isn't a <picture>")
+        return plt.subplots(figsize=(2, 2))[0]
+
+    return draw
+
+
+def test_an_uploaded_photo_is_drawn_and_deleted(displayed, buttons, tmp_path):
+    example, seen = tmp_path / "example.png", []
+    example.write_bytes(b"first")
+    upload_photo(photographer(seen), alt="A photo", example=example)
+    ((content, _),) = displayed
+    assert b64decode(content["image/jpeg"]).startswith(b"\xff\xd8")
+
+    buttons[0].value = chosen("../mine.png", b"second")
+
+    assert seen == [("example.png", b"first"), ("mine.png", b"second")]
+    assert sorted(tmp_path.iterdir()) == [example]
+    assert plt.get_fignums() == []
+
+
+def test_a_photo_that_cannot_be_fitted_is_answered_in_words(displayed, buttons, tmp_path, capsys):
+    example = tmp_path / "example.png"
+    example.write_bytes(b"bad")
+    upload_photo(photographer([]), alt="A photo", example=example)
+    assert capsys.readouterr().out == "example.png isn't a <picture>\n"
+    ((content, _),) = displayed
+    assert "image/jpeg" not in content
+
+
+def test_both_versions_of_ipywidgets_name_their_files_alike():
+    seven = {"a.png": {"metadata": {"name": "a.png"}, "content": b"x"}}
+    assert uploaded_files(seven) == uploaded_files(chosen("a.png", b"x")) == [("a.png", b"x")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -170,23 +170,47 @@ def visible_box(
     return tuple(corners.long().flatten().tolist())
 
 
-def fit_photo_command(
-    image: Path,
+@dataclass(frozen=True, eq=False)
+class PhotoFit:
+    """A fitted photo: what went in, what came out, and remarks for a person to read."""
+
+    photo: Photo
+    smpl: SMPL
+    camera: PerspectiveCamera
+    keypoints: Keypoints
+    fit: Fit
+    remarks: tuple[str, ...]
+
+    def overlay(self) -> UInt8[np.ndarray, "H W 3"]:
+        """The body over the photo."""
+        return draw_overlay(self.photo, self.smpl, self.camera, self.fit.body_parameters)
+
+
+def fit_photo(
+    image: str | Path,
     *,
     keypoints: Path | None = None,
     skeleton: str = "openpose_25",
     person: int | None = None,
     focal: float | None = None,
     model: str | Path = "neutral",
-    out: Path = Path("out"),
-) -> str:
-    """``vh fit``: write overlay.png, mesh.ply and fit.npz to ``out``; return what to print.
+) -> PhotoFit:
+    """Fit a body to a photo.
 
-    The keypoints come from an OpenPose file if there is one, else from our own detector.
+    The keypoints come from an OpenPose file if there is one, else from our own detector, which runs
+    on this machine.
+
+    Args:
+        image: the photo's file.
+        keypoints: OpenPose's JSON; ``skeleton`` says which points it holds.
+        person: which of several, counted from 0; the largest confident one if left out.
+        focal: pixels; EXIF's or the frame's diagonal if left out.
+        model: "neutral", "female", "male" or the path of a SMPL-format file.
 
     Raises:
-        ValueError, OSError: one line that names what is wrong with the input; nothing is written.
+        ValueError, OSError: one line that names what is wrong with the input.
     """
+    image = Path(image)
     photo = read_photo(image)
     camera, which = camera_of(photo, focal)
     if keypoints is None:
@@ -200,9 +224,19 @@ def fit_photo_command(
         raise ValueError(f"{keypoints or image}: {error}") from None
     if not fit.energy.isfinite():
         raise ValueError(f"no body fits {keypoints or image}: the energy is {float(fit.energy)}")
-    write_outputs(out, photo, smpl, camera, chosen, fit)
-    written = f"wrote {', '.join(OUTPUTS)} to {out}"
-    return "\n".join([who, which, *energy_lines(fit), distance_line(fit, chosen), written])
+    return PhotoFit(photo, smpl, camera, chosen, fit, (who, which))
+
+
+def fit_photo_command(image: Path, *, out: Path = Path("out"), **options) -> str:
+    """``vh fit``: write overlay.png, mesh.ply and fit.npz to ``out``; return what to print.
+
+    Raises as ``fit_photo``, which takes the ``options``; nothing is written then.
+    """
+    result = fit_photo(image, **options)
+    write_outputs(out, result)
+    lines = [*result.remarks, *energy_lines(result.fit)]
+    lines.append(distance_line(result.fit, result.keypoints))
+    return "\n".join([*lines, f"wrote {', '.join(OUTPUTS)} to {out}"])
 
 
 def energy_lines(fit: Fit) -> list[str]:
@@ -224,23 +258,21 @@ def distance_line(fit: Fit, keypoints: Keypoints) -> str:
     )
 
 
-def write_outputs(
-    out: Path, photo: Photo, smpl: SMPL, camera: PerspectiveCamera, keypoints: Keypoints, fit: Fit
-) -> None:
+def write_outputs(out: Path, result: PhotoFit) -> None:
     """All three files, or none."""
-    parameters = fit.body_parameters
+    camera, parameters = result.camera, result.fit.body_parameters
     with torch.no_grad():
-        vertices = smpl(**vars(parameters)).vertices
+        vertices = result.smpl(**vars(parameters)).vertices
     values = {
         **{name: value.numpy() for name, value in vars(parameters).items()},
         "focal_length": camera.focal_length.numpy(),
         "principal_point": camera.principal_point.numpy(),
         "image_size": np.array(camera.image_size),
-        "skeleton": np.array(keypoints.skeleton),
-        "projected_keypoints": fit.projected_keypoints.numpy(),
+        "skeleton": np.array(result.keypoints.skeleton),
+        "projected_keypoints": result.fit.projected_keypoints.numpy(),
     }
-    mesh = trimesh.Trimesh(vertices.numpy(), smpl.faces.numpy(), process=False)
+    mesh = trimesh.Trimesh(vertices.numpy(), result.smpl.faces.numpy(), process=False)
     with write_folder_atomically(out) as folder:
-        Image.fromarray(draw_overlay(photo, smpl, camera, parameters)).save(folder / "overlay.png")
+        Image.fromarray(result.overlay()).save(folder / "overlay.png")
         mesh.export(folder / "mesh.ply")
         np.savez(folder / "fit.npz", **values)
