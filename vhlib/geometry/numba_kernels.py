@@ -131,13 +131,7 @@ def hide_vertices(faces, near, screen, cells, hidden):
                 area = e0 + e1 + e2
                 inside = (e0 >= 0.0) & (e1 >= 0.0) & (e2 >= 0.0) & (area > 0.0)
                 before = (e0 * w0 + e1 * w1 + e2 * w2) / area > cells.limit[k]
-                hidden[k] |= inside & before & (not _owns(faces[triangle], cells.vertex[k]))
-
-
-@_compiled
-@no_type_check
-def _owns(face, vertex):
-    return (vertex == face[0]) | (vertex == face[1]) | (vertex == face[2])
+                hidden[k] |= inside & before
 
 
 @_compiled

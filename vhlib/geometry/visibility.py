@@ -41,8 +41,8 @@ def vertex_visibility(
 ) -> Bool[Tensor, "*#batch V"]:
     """Which vertices lie in the picture with no triangle between them and the camera.
 
-    A vertex's own triangles don't hide it, nor do those that `rasterize` drops, nor surfaces within
-    `TOUCHING` of it. ``backend`` and errors as in `rasterize`.
+    Surfaces within `TOUCHING` of a vertex, such as its own triangles, don't hide it, nor do
+    triangles that `rasterize` drops. ``backend`` and errors as in `rasterize`.
     """
     require_existing_vertices(faces, vertices.shape[-2])
     kernels = numba_kernels_for(backend, vertices.device)
@@ -109,7 +109,6 @@ def _hidden(screen: Tensor, faces: Tensor, cells: Cells) -> Tensor:
     triangles, drawable = wound([*x], [*y], [*z], NEAR)
     drawable = drawable.nonzero().squeeze(-1)
     triangles = Triangles(*(torch.stack(pick(axis, drawable)) for axis in triangles))
-    faces = faces[drawable]
     left, right = (_cell(x, cells.left, cells.size, cells.side) for x in triangles.x.aminmax(dim=0))
     top, bottom = (_cell(y, cells.top, cells.size, cells.side) for y in triangles.y.aminmax(dim=0))
     triangle, row = enumerate_runs(bottom - top + 1)
@@ -120,7 +119,7 @@ def _hidden(screen: Tensor, faces: Tensor, cells: Cells) -> Tensor:
     sizes = chunk_sizes(counts)
     for chunk in zip(*(items.split(sizes) for items in (triangle, first, counts)), strict=True):
         face, vertex = _meetings(*chunk)
-        hidden[vertex[_hides(triangles, faces, cells, face, vertex)]] = True
+        hidden[vertex[_hides(triangles, cells, face, vertex)]] = True
     return hidden
 
 
@@ -130,18 +129,15 @@ def _meetings(triangle: Tensor, first: Tensor, counts: Tensor) -> tuple[Tensor, 
     return triangle[run], first[run] + place
 
 
-def _hides(
-    triangles: Triangles, faces: Tensor, cells: Cells, triangle: Tensor, vertex: Tensor
-) -> Tensor:
-    """Whether each triangle is none of the vertex's own, covers it, and is before it."""
-    x, y, limit, vertex = pick((cells.x, cells.y, cells.limit, cells.vertex), vertex)
+def _hides(triangles: Triangles, cells: Cells, triangle: Tensor, vertex: Tensor) -> Tensor:
+    """Whether each triangle covers its vertex and is before it."""
+    x, y, limit = pick((cells.x, cells.y, cells.limit), vertex)
     e0, e1, e2 = edge_functions(pick(triangles.x, triangle), pick(triangles.y, triangle), x, y)
     area = e0 + e1 + e2
     w0, w1, w2 = pick(triangles.inverse_z, triangle)
     before = (e0 * w0 + e1 * w1 + e2 * w2) / area > limit
     inside = (e0 >= 0) & (e1 >= 0) & (e2 >= 0) & (area > 0)
-    a, b, c = pick(faces.T, triangle)
-    return before & inside & (a != vertex) & (b != vertex) & (c != vertex)
+    return before & inside
 
 
 def _hidden_numba(kernels: ModuleType, screen: Tensor, faces: Tensor, cells: Cells) -> Tensor:
