@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import trimesh
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
@@ -260,6 +259,8 @@ def distance_line(fit: Fit, keypoints: Keypoints) -> str:
 
 def write_outputs(out: Path, result: PhotoFit) -> None:
     """All three files, or none."""
+    import trimesh  # brings scipy.spatial, half a second that nothing else here needs
+
     camera, parameters = result.camera, result.fit.body_parameters
     with torch.no_grad():
         vertices = result.smpl(**vars(parameters)).vertices
