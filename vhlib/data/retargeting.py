@@ -93,12 +93,7 @@ def read_deepmimic(path: str | Path) -> MotionSequence:
         OSError: it can't be read.
     """
     path = Path(path)
-    try:
-        frames = np.array(json.loads(path.read_text())["Frames"], dtype=np.float64)
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError):
-        raise ValueError(
-            f'{path}: not a DeepMimic motion, expected {{"Frames": [[...]]}}'
-        ) from None
+    frames = _read_frames(path)
     if frames.ndim != 2 or frames.shape[1] != _DEEPMIMIC_SIZE or len(frames) < 2:
         raise ValueError(
             f"{path}: DeepMimic frames are {frames.shape}, expected (T, {_DEEPMIMIC_SIZE}), T > 1"
@@ -121,7 +116,9 @@ def _read_frames(path: Path) -> np.ndarray:
         return np.array(json.loads(path.read_text())["Frames"], dtype=np.float64)
     # Unreadable JSON, text and ragged rows are all ValueErrors.
     except (ValueError, KeyError, TypeError):
-        raise ValueError(f'{path}: not a DeepMimic motion {{"Frames": [[...], ...]}}') from None
+        raise ValueError(
+            f'{path}: not a DeepMimic motion, expected {{"Frames": [[...]]}}'
+        ) from None
 
 
 def _deepmimic_world_rotations(fields: Mapping[str, Tensor]) -> dict[str, Tensor]:
