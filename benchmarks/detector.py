@@ -26,13 +26,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vhlib.body import Keypoints
+from vhlib.body.keypoints import MIN_CONFIDENCE, Keypoints
 from vhlib.body.skeletons import BLAZEPOSE_33, OPENPOSE_25B
 from vhlib.data import four_cameras
 from vhlib.data.blazepose import LANDMARK_SIZE, find_candidates, read_landmarks
 from vhlib.data.detection import People, detect_people, load_networks
 from vhlib.data.downloads import fetch
-from vhlib.data.four_cameras import LIMB_JOINTS, MIN_CONFIDENCE, FourCameraClip
+from vhlib.data.four_cameras import LIMB_JOINTS, FourCameraClip
 from vhlib.data.left_right import exchanged, undo_swaps
 from vhlib.data.regions import sample, whole
 from vhlib.data.videos import read_frames

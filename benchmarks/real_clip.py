@@ -19,13 +19,13 @@ import torch
 from torch import Tensor
 
 from vhlib.body import SMPL, BodyParameters, Keypoints
+from vhlib.body.keypoints import MIN_CONFIDENCE
 from vhlib.body.skeletons import get_skeleton
 from vhlib.data import four_cameras
 from vhlib.data.detection import detect_people
 from vhlib.data.four_cameras import LIMB_JOINTS, FourCameraClip
 from vhlib.fitting import fit_smplify, load_pose_prior
 from vhlib.fitting.energies import signed_bends
-from vhlib.fitting.observations import MIN_CONFIDENCE
 from vhlib.fitting.smplify import Fit
 from vhlib.geometry import axis_angle_to_matrix, matrix_to_axis_angle
 from vhlib.metrics import mpjpe, pa_mpjpe

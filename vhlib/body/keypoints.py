@@ -15,6 +15,9 @@ from vhlib.body.skeletons import SKELETONS, get_skeleton
 from vhlib.files import write_atomically
 from vhlib.geometry.cameras import Numbers
 
+MIN_CONFIDENCE = 0.15
+"""Below this a detector's position says little."""
+
 # Heat-map peaks overshoot a little: OpenPose writes confidences up to about 1.1.
 MAX_CONFIDENCE_OVERSHOOT = 1.2
 

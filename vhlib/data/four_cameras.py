@@ -30,7 +30,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vhlib.body.keypoints import Keypoints, read_openpose_json, select_person
+from vhlib.body.keypoints import MIN_CONFIDENCE, Keypoints, read_openpose_json, select_person
 from vhlib.body.skeletons import OPENPOSE_25B
 from vhlib.data.downloads import fetch
 from vhlib.data.triangulation import bundle_adjust, triangulate
@@ -46,8 +46,6 @@ LIMB_JOINTS = tuple(
 
 TRIALS = {"balancing": "S00_P00_T01_BalancingTrial", "static": "S00_P00_T00_StaticTrial"}
 FRAMES_PER_SECOND = 60.0
-# Below this OpenPose's position says little.
-MIN_CONFIDENCE = 0.15
 # Heads of a bystander, who doesn't move: camera -> (left, top, right, bottom) in pixels of the
 # balancing trial. The clip's makers hid the subject's face, `frames` hides hers.
 BYSTANDERS = {0: (40, 285, 115, 392), 1: (768, 476, 832, 558)}
@@ -75,9 +73,7 @@ class FourCameraClip:
         """Number of frames with detections."""
         return self.detections.confidence.shape[1]
 
-    def keypoints(
-        self, camera_index: int, frames: Sequence[int] | slice | None = None
-    ) -> Keypoints:
+    def keypoints(self, camera_index: int, frames: Sequence[int] | None = None) -> Keypoints:
         """The subject as one camera saw it, (T, 25) points of ``openpose_25b``, as detected."""
         view = self.detections[_checked_index("camera", camera_index, 4)]
         if frames is None:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vhlib.body import Keypoints
+from vhlib.body.keypoints import MIN_CONFIDENCE, Keypoints
 from vhlib.body.skeletons import get_skeleton
 
 # Points that detectors and SMPL define differently by several centimetres.
@@ -30,14 +30,13 @@ AMBIGUOUS_POINTS: Mapping[str, tuple[str, ...]] = {
 }
 # A limb's end lies at most about 2.5 times as far from a body's middle as its median keypoint.
 ASTRAY = 4.0
-# Below this confidence a detector's position says little.
-MIN_CONFIDENCE = 0.15
 
 
 def usable_keypoints(keypoints: Keypoints) -> Keypoints:
     """The same keypoints without those that are hardly seen, ambiguous or astray: confidence 0.
 
-    One point far outside would not pull by itself, but it would spoil the person's size and place.
+    ``keypoints`` are those of N people, (N, K). One point far outside would not pull by itself, but
+    it would spoil the person's size and place.
 
     Raises ValueError naming the people of whom fewer than two different places remain.
     """

@@ -15,10 +15,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from vhlib.body import SMPL, BodyParameters, Keypoints
+from vhlib.body.keypoints import MIN_CONFIDENCE
 from vhlib.body.skeletons import OPENPOSE_25B, Skeleton, get_skeleton
 from vhlib.data.four_cameras import LIMB_JOINTS
 from vhlib.fitting import Fit
-from vhlib.fitting.observations import MIN_CONFIDENCE, usable_keypoints
+from vhlib.fitting.observations import usable_keypoints
 from vhlib.geometry import PerspectiveCamera
 from vhlib.geometry.rendering import overlay, render_shaded
 
