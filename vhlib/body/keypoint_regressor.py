@@ -22,7 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vhlib.body.skeletons import SMPL_24, Skeleton
-from vhlib.body.skinning import KinematicTree, forward_kinematics, pose_features
+from vhlib.body.skinning import KinematicTree, blend_shapes, forward_kinematics, pose_features
 from vhlib.geometry.rotations import skew
 
 
@@ -109,16 +109,13 @@ class KeypointRegressor:
         )
 
     def _joints(self, betas: Tensor) -> Tensor:
-        return self.joint_template + (betas @ self.joint_shapedirs.flatten(0, 1).T).unflatten(
-            -1, (-1, 3)
-        )
+        return self.joint_template + blend_shapes(betas, self.joint_shapedirs)
 
     def _pairs(self, betas: Tensor, rotations: Tensor, world: Tensor, posed: Tensor) -> Tensor:
         """(N, P, 3): what each pair contributes to its landmark."""
-        features = pose_features(rotations[:, 1:])
-        offsets = betas @ self.pair_shapedirs.flatten(0, 1).T
-        offsets = offsets + features @ self.pair_posedirs.flatten(0, 1).T
-        local = self.pair_template + offsets.unflatten(-1, (-1, 3))
+        offsets = blend_shapes(betas, self.pair_shapedirs)
+        offsets = offsets + blend_shapes(pose_features(rotations[:, 1:]), self.pair_posedirs)
+        local = self.pair_template + offsets
         return _rotate(world[:, self.bone], local) + self.share[:, None] * posed[:, self.bone]
 
     def _combine(self, posed: Tensor, pairs: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from vhlib.body.model_files import BodyModelData, find_model, read_model
 from vhlib.body.skeletons import SMPL_24, Skeleton, get_skeleton
 from vhlib.body.skinning import (
     KinematicTree,
+    blend_shapes,
     bone_transforms,
     forward_kinematics,
     pose_features,
@@ -130,7 +131,7 @@ class SMPL(nn.Module):
         Shapes as in ``BodyParameters``. Raises ValueError for wrong shapes or dtypes.
         """
         batch, betas, rotations, transl = self._arguments(betas, body_pose, global_orient, transl)
-        joints = self.J_template + (betas @ self.J_shapedirs.flatten(0, 1).T).unflatten(-1, (-1, 3))
+        joints = self.J_template + blend_shapes(betas, self.J_shapedirs)
         world, posed = forward_kinematics(rotations, joints, self.tree)
         at_rest = self._rest_vertices(betas, rotations)
         transforms = bone_transforms(world, posed + transl[:, None], joints)
@@ -218,7 +219,7 @@ class SMPL(nn.Module):
         return batch, betas, torch.cat([global_orient[:, None], body_pose], 1), transl
 
     def _check(self, name: str, value: Tensor, shape: tuple[int, ...]) -> None:
-        if value.shape[value.ndim - len(shape) :] != shape or value.ndim < len(shape):
+        if value.shape[value.ndim - len(shape) :] != shape:
             expected = ", ".join(["*batch", *map(str, shape)])
             hint = "; rotations are matrices, see axis_angle_to_matrix" if 3 in shape[1:] else ""
             raise ValueError(f"{name} must be ({expected}), got {tuple(value.shape)}{hint}")
