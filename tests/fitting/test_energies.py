@@ -103,13 +103,13 @@ def test_quadratics_have_the_gradient_of_the_energy(body, reprojection, which):
 
 
 def test_a_wrong_jacobian_is_caught(body, reprojection):
-    """The checks above can fail: a term that forgets the depth's own motion is far off."""
+    """The checks above can fail: one per cent off is found."""
 
-    class NoDepth(Reprojection):
+    class SlightlyOff(Reprojection):
         def jacobian(self, body):
             return super().jacobian(body) * 0.99
 
-    planted = NoDepth(reprojection.camera, reprojection.keypoints)
+    planted = SlightlyOff(reprojection.camera, reprojection.keypoints)
     numeric = numeric_jacobian(planted, body)
     assert (planted.jacobian(body) - numeric).norm() / numeric.norm() > 1e-3
 

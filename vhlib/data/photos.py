@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-# What an Apple or Android phone's HEIC and AVIF files say after their first four bytes.
+# What a phone's HEIC files say after their first four bytes.
 _HEIF_BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc", b"ftypheim")
 
 # Some of Pillow's decoders log what they raise a moment later.

@@ -92,8 +92,9 @@ class Reprojection(Term):
     of the other terms mean the same for every image; each is weighted by its confidence squared.
 
     Args:
-        camera: of the images; points are given in its world frame.
+        camera: of the images; the bodies stand in its world.
         keypoints: (N, K) detections.
+        sigma: where the robust function is half saturated; SMPLify's 100 pixels by default.
     """
 
     camera: PerspectiveCamera
@@ -180,9 +181,10 @@ BENT_JOINTS = (
 
 @dataclass(frozen=True, eq=False)
 class Bending(Term):
-    """E_a: elbows and knees that bend the wrong way (SMPLify, eq. 5), ``sum exp(sign theta)^2``.
+    """E_a: elbows and knees that bend the wrong way (SMPLify, eq. 3): ``sum exp(sign theta)^2``.
 
-    One at a straight limb, so it also pulls straight limbs into a slight bend.
+    The paper prints neither sign nor square; both are those of the released code. One at a straight
+    limb, so it also pulls straight limbs into a slight bend.
     """
 
     name: ClassVar[str] = "bending"
@@ -209,7 +211,7 @@ def signed_bends(axis_angle: Float[Tensor, "*batch J 3"]) -> Float[Tensor, "*bat
 
 @dataclass(frozen=True, eq=False)
 class ShapePrior(Term):
-    """E_beta: betas are standard deviations, so their squares are a Gaussian prior (eq. 6)."""
+    """E_beta: betas are standard deviations, so their squares are a Gaussian prior."""
 
     name: ClassVar[str] = "shape_prior"
 

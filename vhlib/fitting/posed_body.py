@@ -80,7 +80,7 @@ class PosedBody:
 
     @cached_property
     def points(self) -> Float[Tensor, "N K 3"]:
-        """Keypoints in the camera frame, metres."""
+        """Keypoints, metres, in the frame that ``transl`` is given in."""
         if "_linearized" in vars(self):
             points = self._linearized.points
         else:

@@ -58,7 +58,12 @@ class Solution:
 
 @dataclass(frozen=True)
 class Damping:
-    """How Levenberg-Marquardt trusts its quadratic model (Nielsen 1999)."""
+    """How Levenberg-Marquardt trusts its quadratic model (Nielsen 1999).
+
+    start, smallest and largest: of lambda. growth: its factor after a step that didn't help.
+    shrink: the least factor after one that did. floor: of the diagonal that lambda multiplies, as a
+    share of its largest entry.
+    """
 
     start: float = 1e-2
     smallest: float = 1e-7

@@ -1,8 +1,9 @@
 """The renderer's inner loops, compiled by numba for one CPU core.
 
-Each has a plain torch twin (`rasterizer_torch`, `visibility`) and repeats its arithmetic operation
-by operation, so both give the same bits. The loops release Python's lock and start no threads of
-their own, which forked workers would not survive: callers split a batch over threads instead.
+Each has a plain torch twin (`rasterizer_torch`, `visibility`, `outlines`) and repeats its
+arithmetic operation by operation, so both give the same bits. The loops release Python's lock and
+start no threads of their own, which forked workers would not survive: callers split a batch over
+threads instead.
 """
 
 from __future__ import annotations
