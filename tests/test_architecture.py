@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-MAX_LINES = 300
+MAX_LINES, MAX_FUNCTION_LINES = 300, 40
 
 
 def broken_contracts(folder: Path) -> str:
@@ -39,6 +40,17 @@ def long_modules(package: Path) -> list[str]:
         path.relative_to(package).as_posix()
         for path in sorted(package.rglob("*.py"))
         if len(path.read_text(encoding="utf-8").splitlines()) > MAX_LINES
+    ]
+
+
+def long_functions(package: Path) -> list[str]:
+    """Functions above the size limit, docstrings counted."""
+    return [
+        f"{path.relative_to(package).as_posix()}: {node.name}"
+        for path in sorted(package.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno - node.lineno + 1 > MAX_FUNCTION_LINES
     ]
 
 
@@ -110,6 +122,17 @@ def test_a_planted_long_module_is_found(copied_package):
     (copied_package / "body" / "long.py").write_text("x = 1\n" * (MAX_LINES + 1))
 
     assert "body/long.py" in long_modules(copied_package)
+
+
+def test_functions_are_short():
+    assert long_functions(ROOT / "vhlib") == []
+
+
+def test_a_planted_long_function_is_found(copied_package):
+    body = "    x = 1\n" * MAX_FUNCTION_LINES
+    (copied_package / "body" / "long.py").write_text(f"def endless():\n{body}")
+
+    assert long_functions(copied_package) == ["body/long.py: endless"]
 
 
 def test_no_module_is_a_dumping_ground():

@@ -96,6 +96,29 @@ def add_fit(commands) -> None:
     summary = "fit a body to a photo of a person; nothing leaves this machine"
     command = add_command(commands, "fit", run_fit, summary)
     command.add_argument("image", type=Path, metavar="IMAGE", help="the photo: JPEG, PNG, ...")
+    add_person_options(command)
+    command.add_argument(
+        "--focal",
+        metavar="PX",
+        help="focal length in pixels (default: EXIF's, else the photo's diagonal)",
+    )
+    command.add_argument(
+        "--model",
+        default="neutral",
+        metavar="NAME_OR_PATH",
+        help="neutral, female, male, or your own SMPL-format npz or pickle (default: %(default)s)",
+    )
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        default=Path("out"),
+        help="folder for overlay.png, mesh.ply and fit.npz (default: %(default)s)",
+    )
+
+
+def add_person_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of ``vh fit`` that say whom to fit, by which points."""
     command.add_argument(
         "--keypoints",
         type=Path,
@@ -114,24 +137,6 @@ def add_fit(commands) -> None:
         metavar="N",
         help="which person, counted from 0 in FILE's or the detector's order (default: the largest "
         "confident one)",
-    )
-    command.add_argument(
-        "--focal",
-        metavar="PX",
-        help="focal length in pixels (default: EXIF's, else the photo's diagonal)",
-    )
-    command.add_argument(
-        "--model",
-        default="neutral",
-        metavar="NAME_OR_PATH",
-        help="neutral, female, male, or your own SMPL-format npz or pickle (default: %(default)s)",
-    )
-    command.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        default=Path("out"),
-        help="folder for overlay.png, mesh.ply and fit.npz (default: %(default)s)",
     )
 
 

@@ -221,26 +221,28 @@ H36M_17 = Skeleton(
 )
 
 
+def _eye(side: str, other: str) -> dict[str, dict[str, float]]:
+    """The corners lie about 15 mm beside the pupils, which are 62 mm apart."""
+    return (
+        _mix(f"{side}_eye_inner", **{f"{side}_eye": 0.75, f"{other}_eye": 0.25})
+        | _same(f"{side}_eye")
+        | _mix(f"{side}_eye_outer", **{f"{side}_eye": 1.25, f"{other}_eye": -0.25})
+    )
+
+
+def _mouth(side: str, other: str) -> dict[str, float]:
+    """Below the nose in the plane of nose, eyes and ears, three quarters as wide as the eyes.
+
+    nose + 0.5 (nose - eyes) + 0.4 (ears - eyes) +- 0.38 (left eye - right eye), eyes and ears
+    being the middle of the two.
+    """
+    eyes = {f"{side}_eye": -0.45 + 0.38, f"{other}_eye": -0.45 - 0.38}
+    return {"nose": 1.5, **eyes, "left_ear": 0.2, "right_ear": 0.2}
+
+
 def _blazepose() -> dict[str, Mapping[str, float]]:
     """BlazePose's 33 points. Eye corners, mouth and knuckles are our own combinations."""
     sides = (("left", "right"), ("right", "left"))
-
-    def eye(side: str, other: str) -> dict[str, dict[str, float]]:
-        """The corners lie about 15 mm beside the pupils, which are 62 mm apart."""
-        return (
-            _mix(f"{side}_eye_inner", **{f"{side}_eye": 0.75, f"{other}_eye": 0.25})
-            | _same(f"{side}_eye")
-            | _mix(f"{side}_eye_outer", **{f"{side}_eye": 1.25, f"{other}_eye": -0.25})
-        )
-
-    def mouth(side: str, other: str) -> dict[str, float]:
-        """Below the nose in the plane of nose, eyes and ears, three quarters as wide as the eyes.
-
-        nose + 0.5 (nose - eyes) + 0.4 (ears - eyes) +- 0.38 (left eye - right eye), eyes and ears
-        being the middle of the two.
-        """
-        eyes = {f"{side}_eye": -0.45 + 0.38, f"{other}_eye": -0.45 - 0.38}
-        return {"nose": 1.5, **eyes, "left_ear": 0.2, "right_ear": 0.2}
 
     def both(*names: str) -> dict[str, dict[str, float]]:
         return _same(" ".join(f"{side}_{name}" for name in names for side, _ in sides))
@@ -254,10 +256,10 @@ def _blazepose() -> dict[str, Mapping[str, float]]:
     }
     return (
         _same("nose")
-        | eye("left", "right")
-        | eye("right", "left")
+        | _eye("left", "right")
+        | _eye("right", "left")
         | both("ear")
-        | {f"mouth_{side}": mouth(side, other) for side, other in sides}
+        | {f"mouth_{side}": _mouth(side, other) for side, other in sides}
         | both("shoulder", "elbow", "wrist")
         | knuckles
         | both("hip", "knee", "ankle", "heel")

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vhlib.body import SMPL, BodyParameters, Keypoints
+from vhlib.body.keypoint_regressor import KeypointRegressor
 from vhlib.fitting.energies import Bending, PosePrior, Reprojection, ShapePrior, Term
 from vhlib.fitting.observations import usable_keypoints
 from vhlib.fitting.posed_body import PosedBody, pack, unknown_slices
@@ -83,30 +84,19 @@ def fit_smplify(
     Raises:
         ValueError: a person of whom no usable keypoint is seen, or shapes that don't fit.
     """
-    pose_prior = load_pose_prior("gmm") if pose_prior is None else deepcopy(pose_prior)
-    pose_prior = pose_prior.to(smpl.v_template)
+    prior = deepcopy(pose_prior or load_pose_prior("gmm")).to(smpl.v_template)  # to() is in place
     if schedule is None:
         schedule = COLD_START if init is None else WARM_START
     batch = keypoints.confidence.shape[:-1]
     camera = _in_own_frame(camera, batch)
-    flat = Keypoints(
-        keypoints.xy.reshape(-1, *keypoints.xy.shape[-2:]).to(smpl.v_template),
-        keypoints.confidence.reshape(-1, keypoints.confidence.shape[-1]).to(smpl.v_template),
-        keypoints.skeleton,
-    )
-    usable = usable_keypoints(flat)
+    usable = usable_keypoints(_flat_keypoints(keypoints, smpl))
     regressor = smpl.keypoint_regressor(keypoints.skeleton)
-    terms = [
-        Reprojection(camera, usable, ROBUST_SIGMA),
-        PosePrior(pose_prior),
-        Bending(),
-        ShapePrior(),
-        *extra_terms,
-    ]
+    data_term = Reprojection(camera, usable, ROBUST_SIGMA)
+    terms = [data_term, PosePrior(prior), Bending(), ShapePrior(), *extra_terms]
     if init is None:
-        start = _cold_starts(regressor, camera, usable, pose_prior.mean_pose)
+        start = _cold_starts(regressor, camera, usable, prior.mean_pose)
     else:
-        start = pack(_flatten(init, batch, smpl))[None]
+        start = pack(_flat_parameters(init, batch, smpl))[None]
     vector, history = _run(regressor, terms, schedule, start)
     problem = _problem(regressor, terms, schedule[-1], 1)
     return _result(problem, camera, vector, history, batch)
@@ -125,7 +115,17 @@ def _in_own_frame(camera: PerspectiveCamera, batch: torch.Size) -> PerspectiveCa
     )
 
 
-def _flatten(parameters: BodyParameters, batch: torch.Size, smpl: SMPL) -> BodyParameters:
+def _flat_keypoints(keypoints: Keypoints, smpl: SMPL) -> Keypoints:
+    """The keypoints with one batch axis, in the model's type."""
+    xy, confidence = keypoints.xy.to(smpl.v_template), keypoints.confidence.to(smpl.v_template)
+    return Keypoints(
+        xy.reshape(-1, *xy.shape[-2:]),
+        confidence.reshape(-1, confidence.shape[-1]),
+        keypoints.skeleton,
+    )
+
+
+def _flat_parameters(parameters: BodyParameters, batch: torch.Size, smpl: SMPL) -> BodyParameters:
     """Initial bodies with one batch axis."""
     events = {"betas": 1, "body_pose": 3, "global_orient": 2, "transl": 1}
     flat = {}
@@ -137,7 +137,10 @@ def _flatten(parameters: BodyParameters, batch: torch.Size, smpl: SMPL) -> BodyP
 
 
 def _cold_starts(
-    regressor, camera: PerspectiveCamera, keypoints: Keypoints, mean_pose: Tensor
+    regressor: KeypointRegressor,
+    camera: PerspectiveCamera,
+    keypoints: Keypoints,
+    mean_pose: Float[Tensor, " pose"],
 ) -> Float[Tensor, "S N n"]:
     """The mean stance seen from each of START_YAWS, where least squares puts it."""
     count, like = len(keypoints), keypoints.xy
@@ -167,7 +170,10 @@ def _in_front(transl: Tensor) -> Tensor:
 
 
 def _run(
-    regressor, terms: Sequence[Term], schedule: Sequence[Stage], starts: Float[Tensor, "S N n"]
+    regressor: KeypointRegressor,
+    terms: Sequence[Term],
+    schedule: Sequence[Stage],
+    starts: Float[Tensor, "S N n"],
 ) -> tuple[Float[Tensor, "N n"], list[StageRecord]]:
     """Every start through all stages but the last, the best start of each body through that."""
     history = []
@@ -188,7 +194,10 @@ def _run(
 
 
 def _run_stage(
-    regressor, terms: Sequence[Term], stage: Stage, starts: Float[Tensor, "S N n"]
+    regressor: KeypointRegressor,
+    terms: Sequence[Term],
+    stage: Stage,
+    starts: Float[Tensor, "S N n"],
 ) -> tuple[Float[Tensor, "S N n"], StageRecord]:
     """All starts of all bodies in one batch."""
     problem = _problem(regressor, terms, stage, len(starts))
@@ -212,7 +221,9 @@ def _run_stage(
     return solution.vector.view(starts.shape), StageRecord(stage.name, energy, iterations)
 
 
-def _problem(regressor, terms: Sequence[Term], stage: Stage, starts: int) -> Problem:
+def _problem(
+    regressor: KeypointRegressor, terms: Sequence[Term], stage: Stage, starts: int
+) -> Problem:
     """The stage's energy, repeated for each start."""
     names = [term.name for term in terms]
     unknown = [name for name in stage.weights if name not in names]
@@ -229,7 +240,11 @@ def _problem(regressor, terms: Sequence[Term], stage: Stage, starts: int) -> Pro
 
 
 def _result(
-    problem: Problem, camera: PerspectiveCamera, vector: Tensor, history, batch: torch.Size
+    problem: Problem,
+    camera: PerspectiveCamera,
+    vector: Float[Tensor, "N n"],
+    history: Sequence[StageRecord],
+    batch: torch.Size,
 ) -> Fit:
     """The solution with the keypoints' batch axes."""
 
