@@ -70,6 +70,17 @@ def test_intrinsics_and_pose_agree_with_matrix_arithmetic(batch):
     torch.testing.assert_close(camera.project(points), on_image[..., :2] / on_image[..., 2:])
 
 
+@pytest.mark.parametrize("index", [2, [2, 0, 2], slice(1, 3), torch.tensor([3, 1])])
+def test_selected_cameras_are_those_of_the_batch(index):
+    """The pose has a batch axis and is indexed; the lens is shared by all."""
+    camera = camera64(random_pose(4))
+    points = points_before(camera, 4)
+    chosen = camera.select(index)
+    torch.testing.assert_close(chosen.project(points[index]), camera.project(points)[index])
+    assert torch.equal(chosen.focal_length, camera.focal_length)
+    assert torch.equal(camera64().select(index).T_camera_world, camera64().T_camera_world)
+
+
 @pytest.mark.parametrize("batch", BATCHES)
 def test_unproject_inverts_project(batch):
     camera = camera64(random_pose(*batch))

@@ -13,6 +13,7 @@ from vhlib.geometry import (
     matrix_to_axis_angle,
     matrix_to_quaternion,
     matrix_to_rotation_6d,
+    part_of_rotation,
     project_to_rotation,
     quaternion_to_matrix,
     rotation_6d_to_interleaved_6d,
@@ -128,6 +129,16 @@ def test_projection_to_rotation_is_the_nearest_and_never_a_reflection():
     for seed in range(50):
         nudge = axis_angle_to_matrix(0.1 * random(20, 3, seed=seed))
         assert ((nudge @ R - M).norm(dim=(-2, -1)) >= nearest).all()
+
+
+@pytest.mark.parametrize("batch", [(), (0,), (4,), (2, 3)])
+def test_equal_parts_of_a_rotation_add_up_to_it(batch):
+    R = axis_angle_to_matrix(random(*batch, 3))
+    third = part_of_rotation(R, 1 / 3)
+    torch.testing.assert_close(third @ third @ third, R)
+    shares = random(*batch, seed=1).sigmoid()
+    angle = geodesic_distance(torch.eye(3, dtype=R.dtype), part_of_rotation(R, shares))
+    torch.testing.assert_close(angle, shares * matrix_to_axis_angle(R).norm(dim=-1))
 
 
 def test_skew_is_the_cross_product():

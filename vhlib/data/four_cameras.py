@@ -253,10 +253,9 @@ def _separate(
     rig: PerspectiveCamera, sizes: Sequence[tuple[int, int]]
 ) -> tuple[PerspectiveCamera, ...]:
     """A batched camera as single ones in float32, each with its own picture size."""
-    fields = (rig.focal_length, rig.principal_point, rig.T_camera_world)
     return tuple(
-        PerspectiveCamera(f.float(), c.float(), size, T.float())
-        for f, c, T, size in zip(*fields, sizes, strict=True)
+        replace(rig.select(index), image_size=size).to(torch.float32)
+        for index, size in enumerate(sizes)
     )
 
 

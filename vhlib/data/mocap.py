@@ -14,7 +14,11 @@ from torch import Tensor
 
 from vhlib.body.skeletons import SMPL_24
 from vhlib.files import write_atomically
-from vhlib.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from vhlib.geometry.rotations import (
+    axis_angle_to_matrix,
+    matrix_to_axis_angle,
+    part_of_rotation,
+)
 
 # AMASS carries fingers after the 22 joints that SMPL, SMPL-H and SMPL-X share.
 SHARED_JOINTS = 22
@@ -111,7 +115,7 @@ def resampled(motion: MotionSequence, fps: float) -> MotionSequence:
     after = (before + 1).clamp(max=len(motion) - 1)
     share = (place - before).to(motion.rotations)
     start, end = motion.rotations[before], motion.rotations[after]
-    turn = axis_angle_to_matrix(share[:, None, None] * matrix_to_axis_angle(start.mT @ end))
+    turn = part_of_rotation(start.mT @ end, share[:, None])
     shift = motion.translation[after] - motion.translation[before]
     return replace(
         motion,

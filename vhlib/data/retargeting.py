@@ -21,7 +21,7 @@ from vhlib.data.bvh import BvhClip
 from vhlib.data.mocap import MotionSequence
 from vhlib.geometry.rotations import (
     axis_angle_to_matrix,
-    matrix_to_axis_angle,
+    part_of_rotation,
     quaternion_to_matrix,
     rotation_between,
 )
@@ -127,8 +127,8 @@ def _deepmimic_world_rotations(fields: Mapping[str, Tensor]) -> dict[str, Tensor
     world = {"pelvis": turn["root"], "spine3": chest}
     # One chest joint stands for three vertebrae, one neck joint for neck and head.
     for joint, share in (("spine1", 1 / 3), ("spine2", 2 / 3)):
-        world[joint] = turn["root"] @ _part(turn["chest"], share)
-    world["neck"], world["head"] = chest @ _part(turn["neck"], 0.5), chest @ turn["neck"]
+        world[joint] = turn["root"] @ part_of_rotation(turn["chest"], share)
+    world["neck"], world["head"] = chest @ part_of_rotation(turn["neck"], 0.5), chest @ turn["neck"]
     for side, outward in (("left", 1.0), ("right", -1.0)):
         hip = world[f"{side}_hip"] = turn["root"] @ turn[f"{side}_hip"]
         knee = world[f"{side}_knee"] = hip @ turn[f"{side}_knee"]
@@ -148,10 +148,6 @@ def _deepmimic_turn(value: Tensor) -> Tensor:
     else:
         matrix = quaternion_to_matrix(value.roll(-1, -1))
     return _DEEPMIMIC_AXES @ matrix @ _DEEPMIMIC_AXES.mT
-
-
-def _part(rotation: Tensor, share: float) -> Tensor:
-    return axis_angle_to_matrix(share * matrix_to_axis_angle(rotation))
 
 
 def retarget_bvh(clip: BvhClip, name: str = "motion") -> MotionSequence:

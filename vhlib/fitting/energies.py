@@ -134,18 +134,7 @@ class Reprojection(Term):
 
     def select(self, index) -> Reprojection:
         """The same for some of the images."""
-        return replace(self, camera=_select(self.camera, index), keypoints=self.keypoints[index])
-
-
-def _select(camera: PerspectiveCamera, index) -> PerspectiveCamera:
-    """Some of a batch of cameras; fields without a batch axis are shared by all."""
-    fields = {"focal_length": 1, "principal_point": 1, "T_camera_world": 2}
-    batched = {
-        name: getattr(camera, name)[index]
-        for name, ndim in fields.items()
-        if getattr(camera, name).ndim > ndim
-    }
-    return replace(camera, **batched)
+        return replace(self, camera=self.camera.select(index), keypoints=self.keypoints[index])
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,6 +65,13 @@ class PerspectiveCamera:
         T = self.T_camera_world.to(points)
         return (points - T[..., None, :3, 3]) @ T[..., :3, :3]
 
+    def select(self, index: object) -> PerspectiveCamera:
+        """Some of a batch of cameras, by any index; fields without batch axes are shared by all."""
+        axes = {"focal_length": 1, "principal_point": 1, "T_camera_world": 2}
+        fields = {name: getattr(self, name) for name in axes}
+        batched = {name: f[index] for name, f in fields.items() if f.ndim > axes[name]}
+        return replace(self, **batched)
+
     def in_own_frame(self) -> PerspectiveCamera:
         """The same lens with its own axes as the world's: the frame that a fit's body lives in."""
         return replace(self, T_camera_world=None)

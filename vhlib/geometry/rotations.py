@@ -133,6 +133,14 @@ def _sine_remainder(angle_squared: Tensor) -> Tensor:
     return torch.where(small, series, (angle - angle.sin()) / angle**3)
 
 
+def part_of_rotation(
+    matrix: Float[Tensor, "*#batch 3 3"], share: Float[Tensor, "*#batch"] | float | int
+) -> Float[Tensor, "*#batch 3 3"]:
+    """The rotation about the same axis by ``share`` of the angle, ``exp(share log R)``."""
+    share = torch.as_tensor(share, dtype=matrix.dtype, device=matrix.device)
+    return axis_angle_to_matrix(share[..., None] * matrix_to_axis_angle(matrix))
+
+
 class Similarity(NamedTuple):
     """The map ``x -> scale * rotation @ x + translation``."""
 
