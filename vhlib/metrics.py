@@ -155,7 +155,8 @@ def iou(
 def f1(pred: Bool[Tensor, "*batch H W"], gt: Bool[Tensor, "*batch H W"]) -> Float[Tensor, "*batch"]:
     """Harmonic mean of precision and recall: ``2 |A & B| / (|A| + |B|) = 2 IoU / (1 + IoU)``.
 
-    Tables of LSP accumulate the counts over the data set: pass its masks joined into one.
+    Tables of LSP accumulate the counts over the data set (pass its masks joined into one) and
+    average over the classes, the background among them.
     """
     overlap = iou(pred, gt)
     return 2 * overlap / (1 + overlap)
