@@ -1,6 +1,9 @@
 """SMPLify: a body from 2D keypoints by minimising an energy in stages [Bogo et al. 2016].
 
-Every image is a problem of its own; a batch of them is solved together.
+Every image is a problem of its own; a batch of them is solved together. Beyond its weights the fit
+departs from the paper in this: all trusted keypoints place the body rather than the torso's four,
+least squares puts it there at first, four directions are always tried, Levenberg-Marquardt takes
+the steps, and bodies may pass through themselves (there is no E_sp yet).
 """
 
 from __future__ import annotations
