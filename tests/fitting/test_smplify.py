@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.fitting.conftest import Views, make_views
-from vhlib.body import Keypoints
+from vhlib.body import SMPL, Keypoints
 from vhlib.body.skeletons import SKELETONS
 from vhlib.fitting import COLD_START, WARM_START, Stage, fit_smplify
 from vhlib.fitting.energies import Term
@@ -212,3 +212,21 @@ def test_one_crop_camera_fits_like_the_frame(views):
     fit = fit_smplify(views.smpl, doubled, large)
     same = fit_smplify(views.smpl, views.camera, views.keypoints)
     torch.testing.assert_close(fit.energy, same.energy, rtol=1e-2, atol=0)
+
+
+@pytest.mark.parametrize("init", ["cold", "warm"])
+def test_a_fifth_of_the_keypoints_may_be_wrong(init):
+    """As far off as the person is large, each way; the rest still find the body."""
+    views = make_views(SMPL.load(), count=8, seed=3)
+    g = torch.Generator().manual_seed(4)
+    xy = views.keypoints.xy
+    wrong = torch.rand(8, 25, generator=g) < 0.2
+    off = views.keypoints.height()[:, None, None] * torch.randn(8, 25, 2, generator=g)
+    seen = Keypoints(torch.where(wrong[..., None], xy + off, xy), torch.ones(8, 25), "openpose_25")
+    start = views.truth if init == "warm" else None
+    fit = fit_smplify(views.smpl, views.camera, seen, init=start)
+    distance = (fit.projected_keypoints - xy).norm(dim=-1)
+    right = torch.where(wrong, torch.nan, distance).nanmedian(-1).values
+    assert (right < 0.02 * views.keypoints.height()).float().mean() >= 0.75
+    error = pa_mpjpe(joints(views, fit.body_parameters), joints(views, views.truth))
+    assert error.median() < 0.06

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+# A quarter of a person while the body still stands wrongly, so that every keypoint pulls; half of
+# that later, so that a fifth of them may be wrong (tests/fitting/test_smplify.py).
+COARSE_SIGMA, FINE_SIGMA = 50.0, 25.0
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -17,6 +21,7 @@ class Stage:
             named is off.
         iterations: at most so many Levenberg-Marquardt steps.
         tolerance: a body is done when a step lowers its energy by less than this share.
+        robust_sigma: Geman-McClure's scale of the reprojection, on a person of 200 px.
     """
 
     name: str
@@ -24,6 +29,7 @@ class Stage:
     weights: Mapping[str, float]
     iterations: int
     tolerance: float = 1e-4
+    robust_sigma: float = FINE_SIGMA
 
 
 ALL_UNKNOWNS = ("global_orient", "body_pose", "betas", "transl")
@@ -33,7 +39,7 @@ ALL_UNKNOWNS = ("global_orient", "body_pose", "betas", "transl")
 BODY_WEIGHTS = {"reprojection": 1.0, "pose_prior": 4.0, "bending": 6.0, "shape_prior": 5.0}
 
 COLD_START = (
-    Stage("camera", ("global_orient", "transl"), {"reprojection": 1.0}, 15),
+    Stage("camera", ("global_orient", "transl"), {"reprojection": 1.0}, 15, 1e-4, COARSE_SIGMA),
     Stage("body", ALL_UNKNOWNS, BODY_WEIGHTS, 10),
     Stage("refine", ALL_UNKNOWNS, BODY_WEIGHTS, 50, 1e-5),
 )

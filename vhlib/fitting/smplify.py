@@ -32,8 +32,6 @@ from vhlib.geometry.camera_estimates import estimate_translation
 # Seen from the front, from behind and from either side: an upright picture alone can't tell, and
 # from a wrong side the solver only turns half way.
 START_YAWS = (0.0, math.pi / 2, math.pi, -math.pi / 2)
-# Geman-McClure's scale on a person of 200 px; chosen with the weights of the schedules.
-ROBUST_SIGMA = 50.0
 # Metres from the camera at which a fit may start.
 PLAUSIBLE_DEPTH = (1.0, 50.0)
 
@@ -94,7 +92,7 @@ def fit_smplify(
     camera = _in_own_frame(camera, batch)
     usable = usable_keypoints(_flat_keypoints(keypoints, smpl))
     regressor = smpl.keypoint_regressor(keypoints.skeleton)
-    data_term = Reprojection(camera, usable, ROBUST_SIGMA)
+    data_term = Reprojection(camera, usable)
     terms = [data_term, PosePrior(prior), Bending(), ShapePrior(), *extra_terms]
     if init is None:
         start = _cold_starts(regressor, camera, usable, prior.mean_pose)
@@ -234,6 +232,10 @@ def _problem(
         raise ValueError(
             f"stage {stage.name!r} weighs {', '.join(unknown)}, the terms are {', '.join(names)}"
         )
+    terms = [
+        replace(term, sigma=stage.robust_sigma) if isinstance(term, Reprojection) else term
+        for term in terms
+    ]
     weighted = [(term, stage.weights[term.name]) for term in terms if term.name in stage.weights]
     problem = Problem(regressor, weighted)
     if starts == 1:
