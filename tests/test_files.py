@@ -1,14 +1,16 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and npz files that were never to be trusted."""
 
 from __future__ import annotations
 
 import errno
 import os
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from vhlib.files import write_atomically, write_folder_atomically
+from vhlib.files import read_npz, write_atomically, write_folder_atomically
 
 
 class Stop(Exception):
@@ -152,3 +154,37 @@ class TestFolder:
             pass
         assert caught.value.filename == str(tmp_path)
         assert caught.value.strerror == "can't be written to: Permission denied"
+
+
+class TestReadNpz:
+    def test_gives_the_arrays_that_are_there_and_asked_for(self, tmp_path):
+        np.savez(tmp_path / "a.npz", x=np.arange(3), y=np.ones((2, 2)))
+        found = read_npz(tmp_path / "a.npz", ("x", "z"))
+        assert set(found) == {"x"}
+        assert found["x"].tolist() == [0, 1, 2]
+
+    def test_pickled_members_hurt_only_who_asks_for_them(self, tmp_path):
+        np.savez(tmp_path / "a.npz", x=np.arange(3), name=np.array("ada", dtype=object))
+        assert read_npz(tmp_path / "a.npz", ["x"])["x"].shape == (3,)
+        with pytest.raises(ValueError, match=r"a\.npz: not a readable npz \(Object arrays"):
+            read_npz(tmp_path / "a.npz", ["name"])
+
+    def test_other_files_are_refused(self, tmp_path):
+        np.save(tmp_path / "single.npy", np.arange(3))
+        (tmp_path / "notes.npz").write_text("no arrays")
+        for name in ("single.npy", "notes.npz"):
+            with pytest.raises(ValueError, match=rf"{name}: not an npz"):
+                read_npz(tmp_path / name, ["x"])
+        with pytest.raises(FileNotFoundError):
+            read_npz(tmp_path / "none.npz", ["x"])
+
+    @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+    def test_damaged_members_are_refused(self, tmp_path, compression):
+        path = tmp_path / "a.npz"
+        with zipfile.ZipFile(path, "w", compression) as archive, archive.open("x.npy", "w") as file:
+            np.save(file, np.random.default_rng(0).normal(size=1000))
+        content = bytearray(path.read_bytes())
+        content[200:260] = bytes(60)
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"a\.npz: not a readable npz"):
+            read_npz(path, ["x"])

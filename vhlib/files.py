@@ -1,14 +1,18 @@
-"""Writing files so that a reader never sees half of one, nor half of a set."""
+"""Files written whole or not at all, and arrays read from files that nobody vouches for."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import zipfile
+import zlib
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+import numpy as np
 
 
 @contextmanager
@@ -66,6 +70,26 @@ def write_folder_atomically(folder: str | Path) -> Iterator[Path]:
             file.replace(folder / file.name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def read_npz(path: str | Path, keys: Collection[str]) -> dict[str, np.ndarray]:
+    """The arrays under those of ``keys`` that an npz holds; nothing in it is unpickled.
+
+    Raises:
+        ValueError: the file isn't an npz, or one of these arrays is damaged or pickled.
+        OSError: it can't be read.
+    """
+    with Path(path).open("rb") as file:
+        # numpy.load would also take a single array, and a pickle.
+        if not zipfile.is_zipfile(file):
+            raise ValueError(f"{path}: not an npz")
+        file.seek(0)
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                return {key: archive[key] for key in keys if key in archive}
+        # RuntimeError: an encrypted or unknown compression.
+        except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(f"{path}: not a readable npz ({error})") from None
 
 
 @contextmanager

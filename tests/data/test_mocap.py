@@ -161,7 +161,7 @@ def test_malformed_npz_is_named(tmp_path, arrays, message):
 def test_other_files_are_named(tmp_path):
     path = tmp_path / "notes.npz"
     path.write_text("not an npz")
-    with pytest.raises(ValueError, match=r"notes\.npz: not an npz of motion"):
+    with pytest.raises(ValueError, match=r"notes\.npz: not an npz"):
         read_smpl_npz(path)
     with pytest.raises(FileNotFoundError):
         read_smpl_npz(tmp_path / "none.npz")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vhlib.body.skeletons import SMPL_24
-from vhlib.files import write_atomically
+from vhlib.files import read_npz, write_atomically
 from vhlib.geometry.rotations import (
     axis_angle_to_matrix,
     matrix_to_axis_angle,
@@ -147,7 +146,8 @@ def read_smpl_npz(path: str | Path) -> MotionSequence:
         OSError: it can't be read.
     """
     path = Path(path)
-    arrays = _read_arrays(path)
+    # AMASS files carry pickled strings too, which nobody needs here.
+    arrays = read_npz(path, ("poses", "trans", "mocap_framerate", "mocap_frame_rate"))
     poses, translation, rate = _checked_arrays(arrays, path)
     joints = len(SMPL_24) if poses.shape[1] == 3 * len(SMPL_24) else SHARED_JOINTS
     axis_angle = np.zeros((len(poses), len(SMPL_24), 3))
@@ -184,15 +184,3 @@ def write_smpl_npz(motion: MotionSequence, path: str | Path) -> None:
             trans=motion.translation.numpy(),
             mocap_framerate=np.float64(motion.fps),
         )
-
-
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("it holds a single array")
-            # AMASS files carry pickled strings too, which nobody needs here.
-            keys = ("poses", "trans", "mocap_framerate", "mocap_frame_rate")
-            return {key: archive[key] for key in keys if key in archive}
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: not an npz of motion ({error})") from None

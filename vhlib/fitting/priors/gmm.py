@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from vhlib.body.pickled_arrays import read_pickled_arrays
+from vhlib.files import read_npz
 from vhlib.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
 
 POSE_SIZE = 69
@@ -158,7 +158,8 @@ def read_mixture(path: str | Path, dtype: torch.dtype = torch.float32) -> Gaussi
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no pose prior file {path}")
-    arrays = _read_npz(path) if zipfile.is_zipfile(path) else read_pickled_arrays(path, _KEYS)
+    read = read_npz if zipfile.is_zipfile(path) else read_pickled_arrays
+    arrays = read(path, _KEYS)
     missing = [key for key in _KEYS if key not in arrays]
     if missing:
         raise ValueError(f"{path}: no {', '.join(missing)}; a mixture has {', '.join(_KEYS)}")
@@ -166,14 +167,6 @@ def read_mixture(path: str | Path, dtype: torch.dtype = torch.float32) -> Gaussi
         return GaussianMixturePrior(*(np.array(arrays[key]) for key in _KEYS), dtype=dtype)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-
-
-def _read_npz(path: Path) -> Mapping[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in _KEYS if key in archive}
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: not a readable npz ({error})") from None
 
 
 def _check_mixture(means: Tensor, covars: Tensor, weights: Tensor) -> None:
