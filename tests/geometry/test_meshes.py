@@ -12,7 +12,6 @@ from vhlib.geometry.meshes import (
     face_normals,
     interpolate,
     signed_volume,
-    unique_edges,
     vertex_normals,
 )
 
@@ -129,12 +128,3 @@ def test_interpolate_gradcheck():
     ids = torch.tensor([[0, -1, 3], [2, 2, 1]])
     inputs = (random(2, 4, 2).requires_grad_(), random(2, 3, 3).requires_grad_())
     assert gradcheck(lambda a, b: interpolate(a, faces, ids, b), inputs)
-
-
-def test_unique_edges_of_a_closed_surface_satisfy_euler():
-    vertices, faces = sphere()
-    edges = unique_edges(faces)
-    assert len(vertices) - len(edges) + len(faces) == 2
-    assert (edges[:, 0] < edges[:, 1]).all()
-    square = torch.tensor([[0, 1, 2], [2, 1, 3]])
-    assert unique_edges(square).tolist() == [[0, 1], [0, 2], [1, 2], [1, 3], [2, 3]]

@@ -45,6 +45,21 @@ def outline_of(vertices, faces, camera=CAMERA, backend=None):
     return find_outline(to_screen(vertices, camera)[None], mesh_edges(faces), mask[None], backend)
 
 
+def test_edges_of_a_closed_surface_satisfy_euler():
+    vertices, faces = body_like()
+    edges = mesh_edges(faces)
+    assert len(vertices) - len(edges.vertices) + len(faces) == 2
+    assert (edges.vertices[:, 0] < edges.vertices[:, 1]).all()
+    assert (edges.sides[:, 0] < edges.sides[:, 1]).all()
+    assert torch.equal(edges.sides.unique(return_counts=True)[1], torch.full((len(faces),), 3))
+
+
+def test_edges_of_two_triangles():
+    edges = mesh_edges(torch.tensor([[0, 1, 2], [2, 1, 3]]))
+    assert edges.vertices.tolist() == [[0, 1], [0, 2], [1, 2], [1, 3], [2, 3]]
+    assert edges.sides.tolist() == [[0, 0], [0, 0], [0, 1], [1, 1], [1, 1]]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_coverage_is_close_to_the_area_covered(backend, seed):
     vertices, faces = body_like(seed=seed)

@@ -80,9 +80,3 @@ def interpolate(
     values = (barycentrics[covered][..., None] * values).sum(dim=-2)
     blank = values.new_zeros(*triangle_ids.shape, num_channels)
     return blank.index_put(covered, values)
-
-
-def unique_edges(faces: Int[Tensor, "F 3"]) -> Int[Tensor, "E 2"]:
-    """Each undirected edge once, the smaller vertex first, in lexicographic order."""
-    sides = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    return sides.sort(dim=-1).values.unique(dim=0)
