@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vhlib.body.keypoints import MIN_CONFIDENCE, Keypoints
@@ -28,15 +28,20 @@ AMBIGUOUS_POINTS: Mapping[str, tuple[str, ...]] = {
         ),
     ),
 }
-# A limb's end lies at most about 2.5 times as far from a body's middle as its median keypoint.
-ASTRAY = 4.0
+# No keypoint of a person lies farther than this from the median one, in metres of a person at rest.
+REACH = 1.8
+# Points nearer than this to the middle of a body say little about its size, metres.
+MIDDLE = 0.1
 
 
-def usable_keypoints(keypoints: Keypoints) -> Keypoints:
+def usable_keypoints(keypoints: Keypoints, rest: Float[Tensor, "K 3"]) -> Keypoints:
     """The same keypoints without those that are hardly seen, ambiguous or astray: confidence 0.
 
-    ``keypoints`` are those of N people, (N, K). One point far outside would not pull by itself, but
-    it would spoil the person's size and place.
+    One point far outside would not pull by itself, but it would spoil the person's size and place.
+
+    Args:
+        keypoints: of N people, (N, K).
+        rest: the keypoints of a body at rest, which say how far apart they can be.
 
     Raises ValueError naming the people of whom fewer than two different places remain.
     """
@@ -45,7 +50,7 @@ def usable_keypoints(keypoints: Keypoints) -> Keypoints:
     )
     trusted = keypoints.confidence > MIN_CONFIDENCE
     trusted[..., ambiguous] = False
-    trusted = trusted & ~_astray(keypoints.xy, trusted)
+    trusted = trusted & ~_astray(keypoints.xy, trusted, rest)
     usable = replace(keypoints, confidence=torch.where(trusted, keypoints.confidence, 0.0))
     missing = ((trusted.sum(-1) < 2) | (usable.height(0.0) == 0)).nonzero()[:, 0].tolist()
     if missing:
@@ -57,9 +62,17 @@ def usable_keypoints(keypoints: Keypoints) -> Keypoints:
     return usable
 
 
-def _astray(xy: Float[Tensor, "N K 2"], seen: Tensor) -> Tensor:
-    """Which points lie beyond ASTRAY median distances from the median place of the seen ones."""
-    centre = torch.where(seen[..., None], xy, torch.nan).nanmedian(-2, keepdim=True).values
-    distance = (xy - centre).norm(dim=-1)
-    typical = torch.where(seen, distance, torch.nan).nanmedian(-1, keepdim=True).values
-    return distance > ASTRAY * typical
+def _astray(
+    xy: Float[Tensor, "N K 2"], seen: Tensor, rest: Float[Tensor, "K 3"]
+) -> Bool[Tensor, "N K"]:
+    """Which points lie out of REACH, at the scale that half of the seen points exceed."""
+    distance = _from_median(xy, seen)
+    at_rest = _from_median(rest.expand(*xy.shape[:-1], 3), seen).clamp(min=MIDDLE)
+    pixels_per_metre = (distance / at_rest).nanquantile(0.5, -1, keepdim=True)
+    return distance > REACH * pixels_per_metre
+
+
+def _from_median(points: Float[Tensor, "N K xyz"], seen: Tensor) -> Float[Tensor, "N K"]:
+    """Distances of the seen points from their median place; NaN for the others."""
+    points = torch.where(seen[..., None], points, torch.nan)
+    return (points - points.nanquantile(0.5, -2, keepdim=True)).norm(dim=-1)

@@ -90,10 +90,10 @@ def fit_smplify(
         schedule = COLD_START if init is None else WARM_START
     batch = keypoints.confidence.shape[:-1]
     camera = _in_own_frame(camera, batch)
-    usable = usable_keypoints(_flat_keypoints(keypoints, smpl))
     regressor = smpl.keypoint_regressor(keypoints.skeleton)
-    data_term = Reprojection(camera, usable)
-    terms = [data_term, PosePrior(prior), Bending(), ShapePrior(), *extra_terms]
+    usable = usable_keypoints(_flat_keypoints(keypoints, smpl), smpl.keypoints(keypoints.skeleton))
+    own_terms = Reprojection(camera, usable), PosePrior(prior), Bending(), ShapePrior()
+    terms = [*own_terms, *extra_terms]
     if init is None:
         start = _cold_starts(regressor, camera, usable, prior.mean_pose)
     else:

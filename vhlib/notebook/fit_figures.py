@@ -8,7 +8,7 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -96,7 +96,7 @@ def draw_bones(
 def draw_keypoints(axes: Axes, keypoints: Keypoints) -> None:
     """Seen points and the lines between them: blue on the person's left, orange on the right."""
     skeleton = get_skeleton(keypoints.skeleton)
-    used = usable_keypoints(_batched(keypoints)).confidence[0] > 0
+    used = _used(keypoints)
     xy, colors = keypoints.xy.numpy(), point_colors(skeleton)
     for start, end in skeleton.edge_indices:
         if used[start] and used[end]:
@@ -108,7 +108,7 @@ def draw_keypoints(axes: Axes, keypoints: Keypoints) -> None:
 def keypoints_figure(photo: Picture, keypoints: Keypoints) -> Figure:
     """The detected points on the photo, and each one's name and confidence."""
     skeleton = get_skeleton(keypoints.skeleton)
-    used = (usable_keypoints(_batched(keypoints)).confidence[0] > 0).tolist()
+    used = _used(keypoints).tolist()
     colors = [c if u else "white" for c, u in zip(point_colors(skeleton), used, strict=True)]
     with plt.rc_context(STYLE):
         figure, (left, right) = plt.subplots(
@@ -219,6 +219,12 @@ def energy_figure(fit: Fit) -> Figure:
         right.set(xlabel="step", ylabel="energy of the stage")
         right.legend(frameon=False)
     return figure
+
+
+def _used(keypoints: Keypoints) -> Bool[Tensor, " K"]:
+    """Which of a person's points a fit uses."""
+    rest = SMPL.load().keypoints(keypoints.skeleton)
+    return usable_keypoints(_batched(keypoints), rest).confidence[0] > 0
 
 
 def _batched(keypoints: Keypoints) -> Keypoints:
