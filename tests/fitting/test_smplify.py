@@ -179,6 +179,20 @@ class TestRefusals:
         with pytest.raises(ValueError, match="fewer than two different places"):
             fit_smplify(views.smpl, views.camera, heap)
 
+    def test_shapes_that_do_not_fit(self, views):
+        with pytest.raises(ValueError, match=r"init.betas has shape \(3, 10\).*expected \(4, 10\)"):
+            fit_smplify(views.smpl, views.camera, views.keypoints, init=views.truth[:3])
+        fewer = replace(views.truth, betas=views.truth.betas[:, :4])
+        with pytest.raises(ValueError, match=r"init.betas has shape \(4, 4\)"):
+            fit_smplify(views.smpl, views.camera, views.keypoints, init=fewer)
+        three = PerspectiveCamera(torch.full((3, 2), 900.0), (400.0, 500.0), (800, 1000))
+        with pytest.raises(ValueError, match=r"camera has shape \(3, 2\).*expected \(4, 2\)"):
+            fit_smplify(views.smpl, three, views.keypoints)
+
+    def test_an_empty_schedule(self, views):
+        with pytest.raises(ValueError, match="schedule is empty"):
+            fit_smplify(views.smpl, views.camera, views.keypoints, schedule=[])
+
     def test_a_schedule_that_weighs_an_unknown_term(self, views):
         stage = Stage("s", ("transl",), {"reprojektion": 1.0}, 3)
         with pytest.raises(
@@ -230,3 +244,18 @@ def test_a_fifth_of_the_keypoints_may_be_wrong(init):
     assert (right < 0.02 * views.keypoints.height()).float().mean() >= 0.75
     error = pa_mpjpe(joints(views, fit.body_parameters), joints(views, views.truth))
     assert error.median() < 0.06
+
+
+def test_answers_carry_no_gradients(views):
+    focal_length = torch.tensor([1200.0, 1200.0], requires_grad=True)
+    camera = replace(views.camera, focal_length=focal_length)
+    xy = views.keypoints.xy.clone().requires_grad_()
+    fit = fit_smplify(views.smpl, camera, Keypoints(xy, views.keypoints.confidence, "openpose_25"))
+    assert not fit.energy.requires_grad
+    assert not fit.projected_keypoints.requires_grad
+
+
+def test_nobody_to_fit_is_an_empty_answer(views):
+    fit = fit_smplify(views.smpl, views.camera, views.keypoints[:0])
+    assert fit.energy.shape == (0,)
+    assert fit.projected_keypoints.shape == (0, 25, 2)

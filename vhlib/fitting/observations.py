@@ -68,11 +68,16 @@ def _astray(
     """Which points lie out of REACH, at the scale that half of the seen points exceed."""
     distance = _from_median(xy, seen)
     at_rest = _from_median(rest.expand(*xy.shape[:-1], 3), seen).clamp(min=MIDDLE)
-    pixels_per_metre = (distance / at_rest).nanquantile(0.5, -1, keepdim=True)
+    pixels_per_metre = _nanmedian(distance / at_rest, -1)
     return distance > REACH * pixels_per_metre
 
 
 def _from_median(points: Float[Tensor, "N K xyz"], seen: Tensor) -> Float[Tensor, "N K"]:
     """Distances of the seen points from their median place; NaN for the others."""
     points = torch.where(seen[..., None], points, torch.nan)
-    return (points - points.nanquantile(0.5, -2, keepdim=True)).norm(dim=-1)
+    return (points - _nanmedian(points, -2)).norm(dim=-1)
+
+
+def _nanmedian(values: Tensor, dim: int) -> Tensor:
+    """The mean of the two in the middle, as torch's own doesn't take it; also of an empty batch."""
+    return (values.nanmedian(dim, True).values - (-values).nanmedian(dim, True).values) / 2

@@ -61,6 +61,7 @@ class Fit:
     history: Sequence[StageRecord]
 
 
+@torch.no_grad()
 def fit_smplify(
     smpl: SMPL,
     camera: PerspectiveCamera,
@@ -107,7 +108,7 @@ def _in_own_frame(camera: PerspectiveCamera, batch: torch.Size) -> PerspectiveCa
     """The camera at the origin; fields with batch axes are flattened like the keypoints."""
 
     def flat(field: Tensor) -> Tensor:
-        return field if field.ndim == 1 else field.expand(*batch, 2).reshape(-1, 2)
+        return field if field.ndim == 1 else _expanded("camera", field, (*batch, 2)).flatten(0, -2)
 
     return replace(
         camera.in_own_frame(),
@@ -128,13 +129,28 @@ def _flat_keypoints(keypoints: Keypoints, smpl: SMPL) -> Keypoints:
 
 def _flat_parameters(parameters: BodyParameters, batch: torch.Size, smpl: SMPL) -> BodyParameters:
     """Initial bodies with one batch axis."""
-    events = {"betas": 1, "body_pose": 3, "global_orient": 2, "transl": 1}
+    shapes = {
+        "betas": (smpl.num_betas,),
+        "body_pose": (len(smpl.parents) - 1, 3, 3),
+        "global_orient": (3, 3),
+        "transl": (3,),
+    }
     flat = {}
-    for name, ndim in events.items():
+    for name, shape in shapes.items():
         value = getattr(parameters, name).to(smpl.v_template)
-        event = value.shape[value.ndim - ndim :]
-        flat[name] = value.expand(*batch, *event).reshape(-1, *event)
+        flat[name] = _expanded(f"init.{name}", value, (*batch, *shape)).reshape(-1, *shape)
     return BodyParameters(**flat)
+
+
+def _expanded(name: str, value: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Broadcast to ``shape``, or a ValueError that names the argument."""
+    try:
+        return value.expand(shape)
+    except RuntimeError:
+        raise ValueError(
+            f"{name} has shape {tuple(value.shape)}, which doesn't fit the keypoints and the body: "
+            f"expected {shape}"
+        ) from None
 
 
 def _cold_starts(
@@ -177,6 +193,8 @@ def _run(
     starts: Float[Tensor, "S N n"],
 ) -> tuple[Float[Tensor, "N n"], list[StageRecord]]:
     """Every start through all stages but the last, the best start of each body through that."""
+    if not schedule:
+        raise ValueError("the schedule is empty, expected at least one Stage")
     history = []
     for stage in schedule[:-1]:
         starts, record = _run_stage(regressor, terms, stage, starts)
