@@ -1,9 +1,12 @@
-"""What the shipped bodies are: figures that design.md asks for, and a picture of each.
+"""What the shipped bodies are: figures that design.md asks for, and pictures of each.
 
-    python benchmarks/body_report.py [--bodies neutral female male] [--out DIR]
+    python benchmarks/body_report.py [--bodies neutral female male lesson] [--out DIR]
 
-Prints one table per body; with --out also writes body_<name>.png: the template from the front and
-the side, two standard deviations down and up along three shape components, a stride and a squat.
+Prints for each body its sizes, stature and mass beside a survey of real people, and how the skin
+keeps its volume and folds at each joint, without and with the pose correctives
+(body_deformation.py). With --out also writes three sheets of pictures of each (body_pictures.py):
+the template and two standard deviations of five components; ten random people; and poses, each
+without and with correctives.
 """
 
 from __future__ import annotations
@@ -13,66 +16,36 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor
+from body_deformation import BENDS, deformations
+from body_pictures import write_pictures
 
-from vhlib.body.model_files import BODY_NAMES, BodyModelData, find_model, read_model
+from vhlib.body.measurements import Measurements, measure_body
+from vhlib.body.model_files import SHIPPED_FILES, BodyModelData, find_model, read_model
 from vhlib.body.skeletons import SMPL_24
 from vhlib.body.smpl import SMPL
-from vhlib.geometry.cameras import PerspectiveCamera
-from vhlib.geometry.meshes import signed_volume
-from vhlib.geometry.rendering import render_shaded
-from vhlib.geometry.rotations import axis_angle_to_matrix
+from vhlib.data.makehuman_people import SURVEY
 
-DENSITY = 985.0  # kg per cubic metre of a human body
 NUM_RANDOM_BODIES = 2000
 
-# Degrees about x, y, z of the T-pose.
-STRIDE = {
-    "left_hip": (-35, 0, 0),
-    "right_hip": (20, 0, 0),
-    "left_knee": (15, 0, 0),
-    "right_knee": (35, 0, 0),
-    "right_foot": (-20, 0, 0),
-    "left_shoulder": (0, 0, -68),
-    "right_shoulder": (0, 0, 68),
-    "left_elbow": (0, -30, 0),
-    "right_elbow": (0, 30, 0),
-}
-SQUAT = {
-    "left_hip": (-105, -12, 10),
-    "right_hip": (-105, 12, -10),
-    "left_knee": (120, 0, 0),
-    "right_knee": (120, 0, 0),
-    "left_ankle": (-25, 0, 0),
-    "right_ankle": (-25, 0, 0),
-    "spine1": (20, 0, 0),
-    "spine2": (10, 0, 0),
-    "left_shoulder": (0, -80, 0),
-    "right_shoulder": (0, 80, 0),
-    "left_elbow": (0, -50, 0),
-    "right_elbow": (0, 50, 0),
-}
 
-
-def pose(degrees: dict[str, tuple[float, float, float]]) -> Tensor:
-    """The 23 body rotations of a pose given by joint names."""
-    axis_angle = torch.zeros(23, 3)
-    for joint, angles in degrees.items():
-        axis_angle[SMPL_24.index(joint) - 1] = torch.tensor(angles, dtype=torch.float32)
-    return axis_angle_to_matrix(torch.deg2rad(axis_angle))
-
-
-def random_bodies(smpl: SMPL) -> tuple[np.ndarray, np.ndarray]:
-    """Height in metres and body mass index of bodies with betas from N(0, 1)."""
+def random_bodies(smpl: SMPL) -> Measurements:
+    """Bodies with betas from N(0, 1)."""
     betas = torch.randn(NUM_RANDOM_BODIES, 10, generator=torch.Generator().manual_seed(1))
-    heights, volumes = [], []
-    for part in betas.split(200):
-        vertices = smpl(betas=part).vertices
-        heights.append(vertices[..., 1].amax(1) - vertices[..., 1].amin(1))
-        volumes.append(signed_volume(vertices, smpl.faces))
-    height, volume = torch.cat(heights).numpy(), torch.cat(volumes).numpy()
-    return height, volume * DENSITY / height**2
+    parts = [measure_body(smpl(betas=part).vertices, smpl.faces) for part in betas.split(200)]
+    return Measurements(
+        torch.cat([part.height for part in parts]), torch.cat([part.mass for part in parts])
+    )
+
+
+def survey_text(gender: str) -> str:
+    """Stature and mass of the people that the body stands for."""
+    sexes = [gender] if gender in SURVEY else list(SURVEY)
+    return "; ".join(
+        "{0} {stature[0]:.3f} +- {stature[1]:.3f} m, {mass[0]:.1f} +- {mass[1]:.1f} kg".format(
+            sex, **SURVEY[sex]
+        )
+        for sex in sexes
+    )
 
 
 def mirror_error(vertices: np.ndarray) -> float:
@@ -82,9 +55,11 @@ def mirror_error(vertices: np.ndarray) -> float:
     return float(max(torch.cdist(part, points).min(1).values.max() for part in mirrored.split(500)))
 
 
-def figures(data: BodyModelData, smpl: SMPL, size: int) -> dict[str, str]:
+def figures(name: str, data: BodyModelData, smpl: SMPL, size: int) -> dict[str, str]:
     """Everything in the table, as text."""
-    height, bmi = random_bodies(smpl)
+    people = random_bodies(smpl)
+    height, mass = people.height.numpy(), people.mass.numpy()
+    bmi = people.body_mass_index.numpy()
     joints = dict(zip(SMPL_24.names, data.J_regressor @ data.v_template, strict=True))
     hips = (joints["left_hip"][1] + joints["right_hip"][1]) / 2
     template = data.v_template[:, 1]
@@ -94,6 +69,8 @@ def figures(data: BodyModelData, smpl: SMPL, size: int) -> dict[str, str]:
         "height of the template": f"{np.ptp(template):.3f} m",
         "height over random betas": f"{height.mean():.3f} m, deviation {100 * height.std():.1f} cm,"
         f" {height.min():.2f} to {height.max():.2f} m",
+        "mass over random betas": f"{mass.mean():.1f} kg, deviation {mass.std():.1f} kg",
+        "survey (ANSUR II)": survey_text(name),
         "body mass index over random betas": f"median {np.median(bmi):.1f},"
         f" 90 % within {np.quantile(bmi, 0.05):.1f} to {np.quantile(bmi, 0.95):.1f},"
         f" all within {bmi.min():.1f} to {bmi.max():.1f}",
@@ -103,6 +80,7 @@ def figures(data: BodyModelData, smpl: SMPL, size: int) -> dict[str, str]:
         "joint regressor": f"{(data.J_regressor > 0).sum()} weights, rows sum to one within"
         f" {np.abs(data.J_regressor.sum(1) - 1).max():.1e}",
         "pelvis above the hips": f"{100 * (joints['pelvis'][1] - hips):.1f} cm",
+        "hips apart": f"{200 * joints['left_hip'][0]:.1f} cm",
         "provenance": data.provenance,
     }
 
@@ -116,35 +94,19 @@ def landmark_lines(data: BodyModelData) -> list[str]:
     ]
 
 
-def picture(smpl: SMPL, size: int = 400) -> Image.Image:
-    """Ten bodies in two rows."""
-    betas = torch.zeros(10, 10)
-    for k in range(3):
-        betas[2 + 2 * k, k], betas[3 + 2 * k, k] = -2.0, 2.0
-    body_pose = torch.eye(3).repeat(10, 23, 1, 1)
-    body_pose[2:8] = pose({"left_shoulder": (0, 0, -60), "right_shoulder": (0, 0, 60)})
-    body_pose[8], body_pose[9] = pose(STRIDE), pose(SQUAT)
-    yaw = torch.deg2rad(torch.tensor([0.0, 90, 0, 0, 0, 0, 25, 25, 40, 40]))
-    turn = axis_angle_to_matrix(torch.stack([0 * yaw, yaw, 0 * yaw], -1))
-    vertices = smpl(betas=betas, body_pose=body_pose, global_orient=turn).vertices
-    panels = render_shaded(vertices, smpl.faces, _camera(size), supersampling=3)
-    rgb, alpha = panels.split([3, 1], -1)
-    rows = (rgb * alpha + 1 - alpha).unflatten(0, (2, 5))
-    image = rows.permute(0, 2, 1, 3, 4).flatten(0, 1).flatten(1, 2)
-    return Image.fromarray((255 * image).round().byte().numpy())
-
-
-def _camera(size: int, distance: float = 6.0) -> PerspectiveCamera:
-    """In front of the body, at the height of its middle, upright."""
-    T_camera_world = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
-    T_camera_world[1, 3], T_camera_world[2, 3] = -0.37, distance
-    focal_length = distance * size / 2.3
-    return PerspectiveCamera(focal_length, (size / 2, size / 2), (size, size), T_camera_world)
+def deformation_lines(smpl: SMPL) -> list[str]:
+    """Volume kept, crease and crossings at each joint, without and with correctives."""
+    smpl = smpl.double()
+    lines = ["  joint             angle   without correctives          with correctives"]
+    for name, bend in BENDS.items():
+        for degrees, without, corrected in deformations(smpl, bend):
+            lines.append(f"  {name:<17}{degrees:6.0f}   {without}   {corrected}")
+    return lines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bodies", nargs="+", default=BODY_NAMES, help="names or paths")
+    parser.add_argument("--bodies", nargs="+", default=SHIPPED_FILES, help="names or paths")
     parser.add_argument("--out", type=Path, help="folder for the pictures")
     options = parser.parse_args()
     for name in options.bodies:
@@ -152,13 +114,14 @@ def main() -> None:
         data = read_model(path)
         smpl = SMPL(data)
         print(f"{path.stem}")
-        for label, text in figures(data, smpl, path.stat().st_size).items():
+        for label, text in figures(name, data, smpl, path.stat().st_size).items():
             print(f"  {label}: {text}")
         print("  landmarks on the template, metres:")
         print("\n".join(landmark_lines(data)))
+        print("  volume kept, sharpest crease and crossings:")
+        print("\n".join(deformation_lines(smpl)))
         if options.out:
-            options.out.mkdir(parents=True, exist_ok=True)
-            picture(smpl).save(options.out / f"{path.stem}.png")
+            write_pictures(smpl, path.stem, options.out)
 
 
 if __name__ == "__main__":

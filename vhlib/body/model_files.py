@@ -33,6 +33,10 @@ __all__ = [
 ]
 
 BODY_NAMES = ("neutral", "female", "male")
+# The lesson's body has the rig's own weights, unsmoothed: skinning's faults show on it.
+SHIPPED_FILES = {name: f"open_body_{name}.npz" for name in BODY_NAMES} | {
+    "lesson": "lesson_body_neutral.npz"
+}
 # Damage, a password, an unknown compression: the zip module has no error of its own for these.
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 
@@ -40,21 +44,21 @@ KEYS = (*REQUIRED_SHAPES, *OPTIONAL_SHAPES)
 
 
 def find_model(name_or_path: str | Path) -> Path:
-    """The file of a shipped body, "neutral", "female" or "male", or any other existing file.
+    """The file of a shipped body (a name in ``SHIPPED_FILES``), or any other existing file.
 
     Raises:
         FileNotFoundError: neither such a name nor an existing path.
     """
     name = str(name_or_path)
     path = Path(name_or_path)
-    if name in BODY_NAMES:
-        path = Path(str(resources.files("vhlib") / "assets" / f"open_body_{name}.npz"))
+    if name in SHIPPED_FILES:
+        path = Path(str(resources.files("vhlib") / "assets" / SHIPPED_FILES[name]))
         if not path.exists():
             raise FileNotFoundError(f"the body {name!r} isn't built yet; run vh build-body")
     if not path.is_file():
         raise FileNotFoundError(
-            f"no body model {name!r}: expected {', '.join(BODY_NAMES)}, or the path of an existing"
-            " SMPL-format file (.npz or .pkl)"
+            f"no body model {name!r}: expected {', '.join(SHIPPED_FILES)}, or the path of an"
+            " existing SMPL-format file (.npz or .pkl)"
         )
     return path
 

@@ -199,6 +199,44 @@ def skin(makehuman: MakeHuman) -> Quads:
     return _concatenated([body, *eyes])
 
 
+def close_mouth(makehuman: MakeHuman, quads: Quads) -> Quads:
+    """The skin with a lid of triangles between the lips; a triangle is a quad that ends twice."""
+    body = makehuman.groups["body"]
+    islands = _uv_islands(body, len(makehuman.uv))
+    inside = np.isin(body.vertices, CAVITIES[0]).any(1)
+    ring = _outline(body.vertices[np.isin(islands, islands[inside])])
+    left = _half_lid(makehuman.vertices, ring)
+    right = mirror_permutation(makehuman)[left][:, ::-1]
+    lid = np.concatenate([left, right])[:, [0, 1, 2, 2]]
+    uv_of = dict(zip(quads.vertices.ravel(), quads.uv.ravel(), strict=True))
+    return _concatenated([quads, Quads(lid, np.vectorize(uv_of.get)(lid))])
+
+
+def _half_lid(vertices: Float[np.ndarray, "V 3"], ring: list[int]) -> Int[np.ndarray, "T 3"]:
+    """Triangles between the two lips from the left corner, x at its largest, to the middle."""
+    x = vertices[:, 0]
+    corner = int(np.argmax(x[ring]))
+    turned = ring[corner:] + ring[:corner]
+    one, other = ([v for v in lip if x[v] >= 0] for lip in _lips(turned, x))
+    triangles = [(one[0], one[1], other[1])]
+    i = j = 1
+    while i + 1 < len(one) or j + 1 < len(other):
+        # The lip that lags behind goes on.
+        if j + 1 == len(other) or (i + 1 < len(one) and x[one[i + 1]] >= x[other[j + 1]]):
+            triangles.append((one[i], one[i + 1], other[j]))
+            i += 1
+        else:
+            triangles.append((one[i], other[j + 1], other[j]))
+            j += 1
+    return np.array(triangles)
+
+
+def _lips(ring: list[int], x: Float[np.ndarray, " V"]) -> tuple[list[int], list[int]]:
+    """A ring that begins at its left corner as two chains from there to the right corner."""
+    end = int(np.argmin(x[ring]))
+    return ring[: end + 1], [ring[0], *ring[: end - 1 : -1]]
+
+
 def mirror_permutation(makehuman: MakeHuman) -> Int[np.ndarray, " V"]:
     """The vertex opposite to each; the base mesh is exactly symmetric."""
     _, opposite = cKDTree(makehuman.vertices).query(makehuman.vertices * [-1, 1, 1])

@@ -1,9 +1,8 @@
 """A population of adults for MakeHuman: who the open body is trained on.
 
-No scans of people may be shipped, so these distributions stand in for a survey. Stature follows
-that of adults (men 175.5 cm, women 161 cm on average); weight, build and proportions are chosen so
-that the body mass index of the *trained* body has a median between 20 and 30 and no impossible
-tail (benchmarks/body_report.py).
+No scans of people may be shipped, so these distributions stand in for a survey. Their means and
+deviations of stature and mass are set to those of ``SURVEY``; benchmarks/body_report.py compares
+the trained bodies with it. Proportions and build are our own choice.
 """
 
 from __future__ import annotations
@@ -15,9 +14,21 @@ from jaxtyping import Float
 
 from vhlib.data.makehuman import People
 
+SURVEY: Mapping[str, Mapping[str, tuple[float, float]]] = {
+    "female": {"stature": (1.629, 0.064), "mass": (67.8, 11.0)},
+    "male": {"stature": (1.756, 0.069), "mass": (85.5, 14.2)},
+}
+"""Mean and deviation in metres and kilograms of US soldiers, the largest free survey.
+
+Gordon et al., 2012 Anthropometric Survey of U.S. Army Personnel (ANSUR II), NATICK/TR-15/007.
+"""
+
 # Where the height factor puts men and women: stature in metres = start + slope * factor.
 _STATURE_OF_FACTOR = {"female": (1.224, 1.09), "male": (1.364, 1.09)}
-_STATURE = {"female": (1.61, 0.050), "male": (1.755, 0.056)}  # mean and deviation, metres
+# Mean and deviation in metres to ask for; the changes in length add to the deviation.
+_STATURE = {"female": (1.597, 0.048), "male": (1.750, 0.054)}
+# Mean of the weight factor and its change per standard deviation of adiposity.
+_WEIGHT = {"female": (1.13, 0.20), "male": (1.00, 0.24)}
 
 GIRTHS: Mapping[str, tuple[str, ...]] = {
     "arms": (
@@ -95,7 +106,7 @@ def sample_adults(num_people: int, gender: str, generator: np.random.Generator) 
         ),
         "age": generator.uniform(0, 0.58, num_people),
         "muscle": generator.beta(4, 4, num_people) + np.where(female, 0, 0.03),
-        "weight": np.where(female, 0.92, 0.64) + 0.18 * adiposity,
+        "weight": _weight_factor(female, adiposity),
         "height": _height_factor(female, generator),
         "proportions": generator.uniform(0.35, 0.65, num_people),
         "cupsize": generator.beta(4, 4, num_people),
@@ -128,6 +139,11 @@ def _height_factor(female: np.ndarray, generator: np.random.Generator) -> np.nda
         return (mean + deviation * deviations - start) / slope
 
     return np.where(female, factor("female"), factor("male"))
+
+
+def _weight_factor(female: np.ndarray, adiposity: np.ndarray) -> np.ndarray:
+    women, men = (mean + slope * adiposity for mean, slope in _WEIGHT.values())
+    return np.where(female, women, men)
 
 
 def _local_changes(

@@ -19,8 +19,8 @@ from vhlib.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle,
 SIDES = {"left": "L", "right": "R"}
 
 _CENTRE_JOINTS = {
-    # SMPL's pelvis joint lies well above the hips, about where the spine leaves the sacrum.
-    "pelvis": ("spine04",),
+    # SMPL's pelvis joint lies straight above the hips, about where the spine leaves the sacrum.
+    "pelvis": ("spine05", "spine03"),
     "spine1": ("spine03",),
     "spine2": ("spine02",),
     # The rig moves the head of spine01 by 4 cm between the sexes, with no such change in the skin.
@@ -33,7 +33,8 @@ _SIDE_JOINTS = {
     "knee": ("lowerleg01",),
     "ankle": ("foot",),
     "foot": tuple(f"toe{k}-1" for k in range(1, 6)),
-    "collar": ("clavicle",),
+    # SMPL's collars lie well away from the breastbone.
+    "collar": ("clavicle", "shoulder01"),
     "shoulder": ("upperarm01",),
     "elbow": ("lowerarm01",),
     "wrist": ("wrist",),

