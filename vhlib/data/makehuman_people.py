@@ -18,7 +18,7 @@ SURVEY: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "female": {"stature": (1.629, 0.064), "mass": (67.8, 11.0)},
     "male": {"stature": (1.756, 0.069), "mass": (85.5, 14.2)},
 }
-"""Mean and deviation in metres and kilograms of US soldiers, the largest free survey.
+"""Mean and deviation of US soldiers, metres and kilograms.
 
 Gordon et al., 2012 Anthropometric Survey of U.S. Army Personnel (ANSUR II), NATICK/TR-15/007.
 """
