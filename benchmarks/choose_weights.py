@@ -30,8 +30,8 @@ from vhlib.training.pose_prior import HELD_OUT_CLIPS, PosePriorRecipe, fit_mixtu
 LIMBS = OPENPOSE_25B.indices(*LIMB_JOINTS)
 HIPS = [LIMB_JOINTS.index("left_hip"), LIMB_JOINTS.index("right_hip")]
 CAMERA = PerspectiveCamera((1680.0, 1680.0), (540.0, 960.0), (1080, 1920))
-POSE_WEIGHTS = (2.2, 3.3, 4.0, 4.8, 6.0)
-BENDING_WEIGHTS = (3.0, 6.0, 10.0, 15.2)
+POSE_WEIGHTS = (2.2, 3.3, 3.5, 3.7, 4.0, 4.8)
+BENDING_WEIGHTS = (3.0, 6.0, 10.0)
 
 
 @dataclass(frozen=True)

@@ -144,3 +144,14 @@ def test_an_unknown_that_nothing_feels_stays(small_body):
     solution = levenberg_marquardt(problem, torch.zeros(2, 85), EVERYTHING, 30, 1e-9)
     torch.testing.assert_close(solution.vector[:, 82:], torch.ones(2, 3), rtol=0, atol=1e-3)
     assert not solution.vector[:, :82].any()
+
+
+def test_the_number_of_threads_is_as_it_was(bowl):
+    problem, _ = bowl
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        levenberg_marquardt(problem, torch.zeros(3, 85), EVERYTHING, 2)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -73,7 +74,23 @@ class Damping:
     floor: float = 1e-6
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread while the block runs.
+
+    A step is hundreds of products of tiny matrices, too small to share: on an idle machine more
+    threads gain little, and on a busy one they wait for each other, fifty times slower in a test.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 @torch.no_grad()
+@one_thread()
 def levenberg_marquardt(
     problem: Problem,
     start: Float[Tensor, "N n"],
