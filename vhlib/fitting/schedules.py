@@ -33,8 +33,8 @@ class Stage:
 
 
 ALL_UNKNOWNS = ("global_orient", "body_pose", "betas", "transl")
-# Chosen on synthetic views by benchmarks/choose_weights.py: the least MPJPE of its grid, and on 1,000
-# views instead of its 200 the least again. The original's last stage has 4.78, 15.2 and 5; its
+# Chosen on synthetic views by benchmarks/choose_weights.py: the least MPJPE of its grid, and again
+# the least on 1,000 views instead of its 200. The original's last stage has 4.78, 15.2 and 5; its
 # bending weight forces straight knees to bend.
 BODY_WEIGHTS = {"reprojection": 1.0, "pose_prior": 3.5, "bending": 6.0, "shape_prior": 5.0}
 
