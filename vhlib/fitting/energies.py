@@ -72,6 +72,10 @@ class Term:
         """The term of some of the bodies; itself if it holds nothing of its own for each."""
         return self
 
+    def with_robust_sigma(self, sigma: float) -> Term:
+        """The term at a stage's robust scale; itself if it is a plain sum of squares."""
+        return self
+
 
 def geman_mcclure(
     squared: Float[Tensor, "*batch"], sigma: float
@@ -131,6 +135,10 @@ class Reprojection(Term):
         weight = self.keypoints.confidence.square().repeat_interleave(2, -1)
         value, slope = geman_mcclure(squared, self.sigma)
         return weight * value, weight * slope
+
+    def with_robust_sigma(self, sigma: float) -> Reprojection:
+        """The same at another scale of Geman-McClure."""
+        return replace(self, sigma=sigma)
 
     def select(self, index) -> Reprojection:
         """The same for some of the images."""

@@ -250,11 +250,11 @@ def _problem(
         raise ValueError(
             f"stage {stage.name!r} weighs {', '.join(unknown)}, the terms are {', '.join(names)}"
         )
-    terms = [
-        replace(term, sigma=stage.robust_sigma) if isinstance(term, Reprojection) else term
+    weighted = [
+        (term.with_robust_sigma(stage.robust_sigma), stage.weights[term.name])
         for term in terms
+        if term.name in stage.weights
     ]
-    weighted = [(term, stage.weights[term.name]) for term in terms if term.name in stage.weights]
     problem = Problem(regressor, weighted)
     if starts == 1:
         return problem
