@@ -19,11 +19,11 @@ from vhlib.fitting.energies import (
     PosePrior,
     Reprojection,
     ShapePrior,
-    Term,
-    geman_mcclure,
 )
 from vhlib.fitting.posed_body import PosedBody, pack
 from vhlib.fitting.priors.gmm import read_mixture
+from vhlib.fitting.robust import GemanMcClure
+from vhlib.fitting.terms import Term
 from vhlib.geometry import PerspectiveCamera, axis_angle_to_matrix
 
 PRIOR_FILE = Path(vhlib.__file__).parent / "assets" / "priors" / "gmm.npz"
@@ -117,13 +117,13 @@ def test_a_wrong_jacobian_is_caught(body, reprojection):
 def test_geman_mcclure_saturates_and_its_pull_peaks():
     sigma = 100.0
     r = torch.linspace(0, 1000, 100_001, dtype=torch.float64, requires_grad=True)
-    value, slope = geman_mcclure(r.square(), sigma)
+    value, slope = GemanMcClure(sigma)(r.square())
     (pull,) = torch.autograd.grad(value.sum(), r)
     torch.testing.assert_close(pull, 2 * slope * r)
     assert r[pull.argmax()].item() == pytest.approx(sigma / math.sqrt(3), abs=0.01)
-    at_sigma, _ = geman_mcclure(torch.tensor(sigma**2), sigma)
+    at_sigma, _ = GemanMcClure(sigma)(torch.tensor(sigma**2))
     assert at_sigma == sigma**2 / 2
-    far, far_slope = geman_mcclure(torch.tensor(1e12), sigma)
+    far, far_slope = GemanMcClure(sigma)(torch.tensor(1e12))
     assert far == pytest.approx(sigma**2, rel=1e-6)
     assert far_slope < 1e-12
 
@@ -156,9 +156,9 @@ def test_reprojection_is_measured_on_a_person_of_200_pixels(views):
 
 def test_bending_is_one_at_a_straight_limb_and_small_where_it_bends_well(small_body):
     regressor = small_body.keypoint_regressor("openpose_25")
-    straight = PosedBody(regressor, torch.zeros(1, 85))
+    straight = PosedBody(regressor, torch.zeros(1, 86))
     assert Bending().energy(straight).item() == 4.0
-    vector = torch.zeros(1, 85)
+    vector = torch.zeros(1, 86)
     for name, axis, angle in (
         ("left_elbow", 1, -1.0),
         ("right_elbow", 1, 1.0),
@@ -181,6 +181,6 @@ def test_bent_joints_are_smplify_s_entries_of_the_pose_vector():
 
 def test_shape_prior_is_the_squared_length_of_betas(small_body):
     regressor = small_body.keypoint_regressor("openpose_25")
-    vector = torch.zeros(1, 85)
+    vector = torch.zeros(1, 86)
     vector[:, 72:82] = torch.arange(10.0)
     assert ShapePrior().energy(PosedBody(regressor, vector)).item() == 285.0

@@ -11,8 +11,7 @@ import torch
 from tests.fitting.conftest import Views, make_views
 from vhlib.body import SMPL, Keypoints
 from vhlib.body.skeletons import SKELETONS
-from vhlib.fitting import COLD_START, WARM_START, Stage, fit_smplify
-from vhlib.fitting.energies import Term
+from vhlib.fitting import COLD_START, WARM_START, Stage, Term, fit_smplify
 from vhlib.geometry import PerspectiveCamera, geodesic_distance
 from vhlib.metrics import pa_mpjpe
 

@@ -11,9 +11,10 @@ import torch
 from tests.fitting.conftest import make_views
 from tests.random_body import random_model
 from vhlib.body import SMPL, Keypoints
-from vhlib.fitting.energies import Bending, Reprojection, ShapePrior, Term
+from vhlib.fitting.energies import Bending, Reprojection, ShapePrior
 from vhlib.fitting.posed_body import PosedBody, pack
 from vhlib.fitting.solvers import Damping, Problem, levenberg_marquardt
+from vhlib.fitting.terms import Term
 
 EVERYTHING = torch.arange(85)
 

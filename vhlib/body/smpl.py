@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vhlib.body.keypoint_regressor import KeypointRegressor, RestModel
 from vhlib.body.model_files import BodyModelData, find_model, read_model
+from vhlib.body.point_regressor import PointRegressor, RestModel
 from vhlib.body.skeletons import SMPL_24, Skeleton, get_skeleton
 from vhlib.body.skinning import (
     KinematicTree,
@@ -77,7 +77,7 @@ class SMPL(nn.Module):
         self.tree = KinematicTree(data.parents)
         self.num_betas = num_betas
         self.landmarks = dict(data.landmarks)
-        self._regressors: dict[tuple, KeypointRegressor] = {}
+        self._regressors: dict[tuple, PointRegressor] = {}
         shapedirs = data.shapedirs[..., :num_betas]
 
         def store(name: str, values) -> None:
@@ -157,7 +157,7 @@ class SMPL(nn.Module):
         points = self.keypoint_regressor(skeleton).points(betas, rotations)
         return (points + transl[:, None]).reshape(*batch, *points.shape[1:])
 
-    def keypoint_regressor(self, skeleton: str | Skeleton) -> KeypointRegressor:
+    def keypoint_regressor(self, skeleton: str | Skeleton) -> PointRegressor:
         """The compiled form of ``keypoints``, also with derivatives; made once per skeleton."""
         skeleton = get_skeleton(skeleton)
         key = (skeleton.name, self.v_template.dtype, self.v_template.device)
@@ -167,10 +167,13 @@ class SMPL(nn.Module):
                     f"skeletons are defined for SMPL's {len(SMPL_24)} joints, this model has "
                     f"{len(self.parents)}"
                 )
-            self._regressors[key] = KeypointRegressor(self._rest_model(), skeleton, self.landmarks)
+            self._regressors[key] = PointRegressor.of_skeleton(
+                self.rest_model(), skeleton, self.landmarks
+            )
         return self._regressors[key]
 
-    def _rest_model(self) -> RestModel:
+    def rest_model(self) -> RestModel:
+        """The linear part of the body, of which a ``PointRegressor`` is made."""
         return RestModel(
             *(self.v_template, self.shapedirs, self.posedirs, self.lbs_weights),
             *(self.J_template, self.J_shapedirs, self.tree),

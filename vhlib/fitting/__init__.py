@@ -1,7 +1,22 @@
 """Fitting bodies to keypoints by minimising energies."""
 
+from vhlib.fitting.posed_body import PosedBody
 from vhlib.fitting.priors import load_pose_prior
+from vhlib.fitting.robust import GemanMcClure, Huber, Squares
 from vhlib.fitting.schedules import COLD_START, WARM_START, Stage
 from vhlib.fitting.smplify import Fit, fit_smplify
+from vhlib.fitting.terms import Term
 
-__all__ = ["COLD_START", "WARM_START", "Fit", "Stage", "fit_smplify", "load_pose_prior"]
+__all__ = [
+    "COLD_START",
+    "WARM_START",
+    "Fit",
+    "GemanMcClure",
+    "Huber",
+    "PosedBody",
+    "Squares",
+    "Stage",
+    "Term",
+    "fit_smplify",
+    "load_pose_prior",
+]

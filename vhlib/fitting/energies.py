@@ -1,15 +1,12 @@
 """The terms of SMPLify's energy, each a short class that says what it wants to be zero.
 
-A term's energy is ``E = sum_i rho(r_i^2)`` for each body; a stage multiplies it by its weight
-squared, so that weights read as in the papers, where they multiply residuals. To add a term, write
-a class with a ``name`` and ``residuals(body)``: its derivatives are taken automatically until you
-write ``jacobian``.
+To add one, see ``Term``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -19,91 +16,28 @@ from vhlib.body import Keypoints
 from vhlib.body.skeletons import SMPL_24
 from vhlib.fitting.posed_body import PosedBody
 from vhlib.fitting.priors.gmm import GaussianMixturePrior
+from vhlib.fitting.robust import SMPLIFY_KERNEL, RobustKernel
+from vhlib.fitting.terms import Quadratic, Term
 from vhlib.geometry import PerspectiveCamera
-
-
-class Quadratic(NamedTuple):
-    """A local model of an energy: value (N,), gradient (N, n), Gauss-Newton Hessian (N, n, n)."""
-
-    energy: Tensor
-    gradient: Tensor
-    hessian: Tensor
-
-
-class Term:
-    """A sum of squared residuals, or of a robust function of them."""
-
-    name: ClassVar[str]
-
-    def residuals(self, body: PosedBody) -> Float[Tensor, "N m"]:
-        """What the term wants to be zero."""
-        raise NotImplementedError
-
-    def jacobian(self, body: PosedBody) -> Float[Tensor, "N m n"]:
-        """Derivatives of the residuals by the unknowns; automatic unless overridden."""
-        rows = []
-        for sample, vector in enumerate(body.vector):
-            term = self.select(slice(sample, sample + 1))
-
-            def residuals(x: Tensor, term: Term = term) -> Tensor:
-                return term.residuals(PosedBody(body.regressor, x[None]))[0]
-
-            rows.append(torch.func.jacrev(residuals)(vector))
-        return torch.stack(rows)
-
-    def rho(self, squared: Float[Tensor, "N m"]) -> tuple[Tensor, Tensor]:
-        """The robust function of the squared residuals, and its slope; here the identity."""
-        return squared, torch.ones_like(squared)
-
-    def energy(self, body: PosedBody) -> Float[Tensor, " N"]:
-        """The term's value for each body."""
-        return self.rho(self.residuals(body).square())[0].sum(-1)
-
-    def quadratic(self, body: PosedBody) -> Quadratic:
-        """Gauss-Newton, the robust slope w as a weight: g = 2 J^T w r, H = 2 J^T w J."""
-        jacobian = self.jacobian(body)
-        residuals = self.residuals(body)
-        value, slope = self.rho(residuals.square())
-        weighted = 2 * slope[..., None] * jacobian
-        gradient = (weighted.mT @ residuals[..., None])[..., 0]
-        return Quadratic(value.sum(-1), gradient, weighted.mT @ jacobian)
-
-    def select(self, index) -> Term:
-        """The term of some of the bodies; itself if it holds nothing of its own for each."""
-        return self
-
-    def with_robust_sigma(self, sigma: float) -> Term:
-        """The term at a stage's robust scale; itself if it is a plain sum of squares."""
-        return self
-
-
-def geman_mcclure(
-    squared: Float[Tensor, "*batch"], sigma: float
-) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
-    """``rho(r^2) = s^2 r^2 / (s^2 + r^2)`` and its slope by r^2 [Geman and McClure 1987].
-
-    Saturates at ``s^2``, and is half of that at ``|r| = s``; far outliers stop pulling.
-    """
-    share = sigma**2 / (sigma**2 + squared)
-    return squared * share, share.square()
 
 
 @dataclass(frozen=True, eq=False)
 class Reprojection(Term):
     """E_J: keypoints of the projected body against the detected ones (SMPLify, eq. 2).
 
-    Residuals are in pixels of a person ``PERSON_HEIGHT`` px tall, so that ``sigma`` and the weights
-    of the other terms mean the same for every image; each is weighted by its confidence squared.
+    Residuals are in pixels of a person ``PERSON_HEIGHT`` px tall, so that the robust scale and the
+    weights of the other terms mean the same for every image; each is weighted by its confidence
+    squared, and the robust function acts on each coordinate.
 
     Args:
         camera: of the images; the bodies stand in its world.
         keypoints: (N, K) detections.
-        sigma: where the robust function is half saturated; SMPLify's 100 pixels by default.
+        robust: Geman-McClure at SMPLify's 100 pixels by default.
     """
 
     camera: PerspectiveCamera
     keypoints: Keypoints
-    sigma: float = 100.0
+    robust: RobustKernel = SMPLIFY_KERNEL
     name: ClassVar[str] = "reprojection"
     PERSON_HEIGHT: ClassVar[float] = 200.0
 
@@ -114,31 +48,47 @@ class Reprojection(Term):
 
     def residuals(self, body: PosedBody) -> Float[Tensor, "N m"]:
         """Scaled pixel offsets, u and v of each keypoint in turn."""
-        offset = self.camera.project(body.points) - self.keypoints.xy
-        return (self.scale * offset).flatten(-2)
+        return (self.scale * (self._from_centre(body) - self._detected)).flatten(-2)
 
     def jacobian(self, body: PosedBody) -> Float[Tensor, "N m n"]:
-        """``d u = f (dX - X/Z dZ) / Z``, likewise v, along the analytic motion of the keypoints."""
+        """``d u = f (dX - X/Z dZ) / Z``, likewise v, along the analytic motion of the keypoints.
+
+        By the logarithm of the focal length, u moves as far as it lies from the principal point.
+        """
         rotation = self.camera.T_camera_world[..., :3, :3].to(body.vector)
         motion = body.points_jacobian
         if not torch.equal(rotation, torch.eye(3).to(rotation).expand_as(rotation)):
             motion = rotation[..., None, :, :] @ motion
         points = self.camera.world_to_camera(body.points)
         depth = points[..., 2:]
-        factor = self.scale * self.camera.focal_length.to(points)[..., None, :] / depth
+        factor = self.scale * self._focal_length(body) / depth
         slope = (points[..., :2] / depth)[..., None]
         jacobian = factor[..., None] * (motion[..., :2, :] - slope * motion[..., 2:, :])
+        jacobian[..., body.slices["focal_length"]] = (factor * points[..., :2])[..., None]
         return jacobian.flatten(1, 2)
 
+    @property
+    def _detected(self) -> Tensor:
+        return self.keypoints.xy - self.camera.principal_point.to(self.keypoints.xy)[..., None, :]
+
+    def _focal_length(self, body: PosedBody) -> Float[Tensor, "N 1 2"]:
+        focal_length = self.camera.focal_length.to(body.vector)
+        return (focal_length * body.focal_factor)[:, None]
+
+    def _from_centre(self, body: PosedBody) -> Float[Tensor, "N K 2"]:
+        """Projected keypoints in pixels from the principal point."""
+        points = self.camera.world_to_camera(body.points)
+        return self._focal_length(body) * points[..., :2] / points[..., 2:]
+
     def rho(self, squared: Float[Tensor, "N m"]) -> tuple[Tensor, Tensor]:
-        """Geman-McClure on each coordinate."""
+        """The robust function of each coordinate, times the confidence squared."""
         weight = self.keypoints.confidence.square().repeat_interleave(2, -1)
-        value, slope = geman_mcclure(squared, self.sigma)
+        value, slope = self.robust(squared)
         return weight * value, weight * slope
 
-    def with_robust_sigma(self, sigma: float) -> Reprojection:
-        """The same at another scale of Geman-McClure."""
-        return replace(self, sigma=sigma)
+    def with_robust(self, robust: RobustKernel) -> Reprojection:
+        """The same under another robust function."""
+        return replace(self, robust=robust)
 
     def select(self, index) -> Reprojection:
         """The same for some of the images."""

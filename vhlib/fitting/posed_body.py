@@ -10,17 +10,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vhlib.body import BodyParameters
-from vhlib.body.keypoint_regressor import KeypointRegressor
+from vhlib.body.point_regressor import PointRegressor
 from vhlib.geometry.rotations import axis_angle_to_matrix, left_jacobian, matrix_to_axis_angle
 
 
 def unknown_slices(num_joints: int, num_betas: int) -> dict[str, slice]:
-    """Where each block of unknowns stands in the vector: axis-angle, axis-angle, betas, metres."""
+    """Where each block of unknowns stands in the vector.
+
+    Axis-angle, axis-angle, betas, metres; last the natural logarithm of a factor on the cameras'
+    focal lengths, zero unless a stage frees it.
+    """
     sizes = {
         "global_orient": 3,
         "body_pose": 3 * (num_joints - 1),
         "betas": num_betas,
         "transl": 3,
+        "focal_length": 1,
     }
     slices, start = {}, 0
     for name, size in sizes.items():
@@ -30,10 +35,14 @@ def unknown_slices(num_joints: int, num_betas: int) -> dict[str, slice]:
 
 
 def pack(parameters: BodyParameters) -> Float[Tensor, "N n"]:
-    """Body parameters with one batch axis as the solver's vector; rotations become axis-angle."""
+    """Body parameters with one batch axis as the solver's vector; rotations become axis-angle.
+
+    The focal length is left as the camera has it.
+    """
     body_pose = matrix_to_axis_angle(parameters.body_pose).flatten(-2)
     global_orient = matrix_to_axis_angle(parameters.global_orient)
-    return torch.cat([global_orient, body_pose, parameters.betas, parameters.transl], -1)
+    log_focal = torch.zeros_like(parameters.transl[..., :1])
+    return torch.cat([global_orient, body_pose, parameters.betas, parameters.transl, log_focal], -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +52,7 @@ class PosedBody:
     Everything is computed when it is first asked for, and once.
     """
 
-    regressor: KeypointRegressor
+    regressor: PointRegressor
     vector: Float[Tensor, "N n"]
 
     @cached_property
@@ -66,6 +75,11 @@ class PosedBody:
     def transl(self) -> Float[Tensor, "N 3"]:
         """Translation, metres."""
         return self.vector[:, self.slices["transl"]]
+
+    @property
+    def focal_factor(self) -> Float[Tensor, "N 1"]:
+        """What the focal lengths of the cameras are multiplied by."""
+        return self.vector[:, self.slices["focal_length"]].exp()
 
     @property
     def axis_angle(self) -> Float[Tensor, "N J 3"]:
@@ -97,7 +111,8 @@ class PosedBody:
         )
         identity = torch.eye(3, dtype=self.vector.dtype, device=self.vector.device)
         by_transl = identity.expand(*linearized.points.shape, 3)
-        return torch.cat([by_axis_angle.flatten(-2), linearized.d_betas, by_transl], -1)
+        by_focal = by_transl.new_zeros(*by_transl.shape[:-1], 1)
+        return torch.cat([by_axis_angle.flatten(-2), linearized.d_betas, by_transl, by_focal], -1)
 
     @cached_property
     def _linearized(self):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from vhlib.fitting.robust import GemanMcClure, RobustKernel
+
 # A quarter of a person while the body still stands wrongly, so that every keypoint pulls; half of
 # that later, so that a fifth of them may be wrong (tests/fitting/test_smplify.py).
-COARSE_SIGMA, FINE_SIGMA = 50.0, 25.0
+COARSE, FINE = GemanMcClure(50.0), GemanMcClure(25.0)
 
 
 @dataclass(frozen=True)
@@ -16,12 +18,13 @@ class Stage:
 
     Args:
         name: for the history.
-        free: blocks of unknowns, of "global_orient", "body_pose", "betas", "transl".
+        free: blocks of unknowns, of "global_orient", "body_pose", "betas", "transl",
+            "focal_length".
         weights: term name -> weight of its residuals, squared in the energy; a term that isn't
             named is off.
         iterations: at most so many Levenberg-Marquardt steps.
         tolerance: a body is done when a step lowers its energy by less than this share.
-        robust_sigma: Geman-McClure's scale of the reprojection, on a person of 200 px.
+        robust: of the reprojection, in pixels of a person of 200 px.
     """
 
     name: str
@@ -29,7 +32,7 @@ class Stage:
     weights: Mapping[str, float]
     iterations: int
     tolerance: float = 1e-4
-    robust_sigma: float = FINE_SIGMA
+    robust: RobustKernel = FINE
 
 
 ALL_UNKNOWNS = ("global_orient", "body_pose", "betas", "transl")
@@ -39,7 +42,7 @@ ALL_UNKNOWNS = ("global_orient", "body_pose", "betas", "transl")
 BODY_WEIGHTS = {"reprojection": 1.0, "pose_prior": 3.5, "bending": 6.0, "shape_prior": 5.0}
 
 COLD_START = (
-    Stage("camera", ("global_orient", "transl"), {"reprojection": 1.0}, 15, 1e-4, COARSE_SIGMA),
+    Stage("camera", ("global_orient", "transl"), {"reprojection": 1.0}, 15, 1e-4, COARSE),
     Stage("body", ALL_UNKNOWNS, BODY_WEIGHTS, 10),
     Stage("refine", ALL_UNKNOWNS, BODY_WEIGHTS, 50, 1e-5),
 )

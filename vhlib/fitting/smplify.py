@@ -18,14 +18,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vhlib.body import SMPL, BodyParameters, Keypoints
-from vhlib.body.keypoint_regressor import KeypointRegressor
-from vhlib.fitting.energies import Bending, PosePrior, Reprojection, ShapePrior, Term
+from vhlib.body.point_regressor import PointRegressor
+from vhlib.fitting.energies import Bending, PosePrior, Reprojection, ShapePrior
 from vhlib.fitting.observations import usable_keypoints
 from vhlib.fitting.posed_body import PosedBody, pack, unknown_slices
 from vhlib.fitting.priors import load_pose_prior
 from vhlib.fitting.priors.gmm import GaussianMixturePrior
 from vhlib.fitting.schedules import COLD_START, WARM_START, Stage
 from vhlib.fitting.solvers import Problem, levenberg_marquardt
+from vhlib.fitting.terms import Term
 from vhlib.geometry import PerspectiveCamera, axis_angle_to_matrix, matrix_to_axis_angle
 from vhlib.geometry.camera_estimates import estimate_translation
 
@@ -154,7 +155,7 @@ def _expanded(name: str, value: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _cold_starts(
-    regressor: KeypointRegressor,
+    regressor: PointRegressor,
     camera: PerspectiveCamera,
     keypoints: Keypoints,
     mean_pose: Float[Tensor, " pose"],
@@ -167,7 +168,7 @@ def _cold_starts(
     starts = []
     for yaw in START_YAWS:
         orient = upright @ axis_angle_to_matrix(like.new_tensor([0.0, yaw, 0.0]))
-        vector = like.new_zeros(count, slices["transl"].stop)
+        vector = like.new_zeros(count, slices["focal_length"].stop)
         vector[:, slices["global_orient"]] = matrix_to_axis_angle(orient)
         vector[:, slices["body_pose"]] = mean_pose.to(like)
         points = PosedBody(regressor, vector).points
@@ -187,7 +188,7 @@ def _in_front(transl: Tensor) -> Tensor:
 
 
 def _run(
-    regressor: KeypointRegressor,
+    regressor: PointRegressor,
     terms: Sequence[Term],
     schedule: Sequence[Stage],
     starts: Float[Tensor, "S N n"],
@@ -213,7 +214,7 @@ def _run(
 
 
 def _run_stage(
-    regressor: KeypointRegressor,
+    regressor: PointRegressor,
     terms: Sequence[Term],
     stage: Stage,
     starts: Float[Tensor, "S N n"],
@@ -241,7 +242,7 @@ def _run_stage(
 
 
 def _problem(
-    regressor: KeypointRegressor, terms: Sequence[Term], stage: Stage, starts: int
+    regressor: PointRegressor, terms: Sequence[Term], stage: Stage, starts: int
 ) -> Problem:
     """The stage's energy, repeated for each start."""
     names = [term.name for term in terms]
@@ -251,7 +252,7 @@ def _problem(
             f"stage {stage.name!r} weighs {', '.join(unknown)}, the terms are {', '.join(names)}"
         )
     weighted = [
-        (term.with_robust_sigma(stage.robust_sigma), stage.weights[term.name])
+        (term.with_robust(stage.robust), stage.weights[term.name])
         for term in terms
         if term.name in stage.weights
     ]

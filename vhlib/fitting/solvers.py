@@ -10,16 +10,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vhlib.body.keypoint_regressor import KeypointRegressor
-from vhlib.fitting.energies import Quadratic, Term
+from vhlib.body.point_regressor import PointRegressor
 from vhlib.fitting.posed_body import PosedBody
+from vhlib.fitting.terms import Quadratic, Term
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
     """``E(x) = sum_t weight_t^2 E_t(x)`` for N bodies, each with its own unknowns x."""
 
-    regressor: KeypointRegressor
+    regressor: PointRegressor
     terms: Sequence[tuple[Term, float]]
 
     def energy_terms(self, vector: Float[Tensor, "N n"]) -> dict[str, Float[Tensor, " N"]]:

@@ -1,20 +1,21 @@
-"""Keypoints of a posed body without its mesh, and their exact derivatives.
+"""Some points of a posed body without its mesh, and their exact derivatives.
 
-A landmark is a vertex v of the posed mesh, the blend of its few bones k (eq. 7 of Loper 2015):
+A vertex v of the posed mesh is a blend of its few bones k (eq. 7 of Loper 2015):
 
     x = sum_k w_k [ G_k (t(betas, pose) - J_k) + p_k ]
 
 with G_k the bone's world rotation, J_k and p_k its joint at rest and posed, and t the vertex at
-rest, linear in the blend coefficients. So each (landmark, bone) *pair* needs one point
+rest, linear in the blend coefficients. So each (point, bone) *pair* needs one offset
 
     m = w_k (t(betas, pose) - J_k(betas)),    x = sum_k G_k m + w_k p_k,
 
-and forty pairs stand for a mesh of thousands of vertices. Nothing is approximated.
+and forty pairs stand for a mesh of thousands of vertices. Nothing is approximated. A point that is
+fixed to one bone, such as the centre of a sphere inside a limb, is a single pair.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,7 +29,7 @@ from vhlib.geometry.rotations import skew
 
 @dataclass(frozen=True, eq=False)
 class RestModel:
-    """The linear part of a body model: everything at rest that keypoints depend on.
+    """The linear part of a body model: everything at rest that points depend on.
 
     Shapes: v_template (V, 3), shapedirs (V, 3, S), posedirs (V, 3, 9 (J-1)), lbs_weights (V, J),
     J_template (J, 3), J_shapedirs (J, 3, S).
@@ -44,8 +45,8 @@ class RestModel:
 
 
 @dataclass(frozen=True, eq=False)
-class KeypointJacobian:
-    """Keypoints (N, K, 3) before translation, and how they move.
+class PointJacobian:
+    """Points (N, K, 3) before translation, and how they move.
 
     ``d_rotation`` (N, K, 3, J, 3): by a small turn exp([delta]) in front of joint j's rotation,
     delta in the frame of the parent. ``d_betas`` (N, K, 3, S). A translation moves all alike.
@@ -56,47 +57,103 @@ class KeypointJacobian:
     d_betas: Tensor
 
 
-class KeypointRegressor:
-    """One skeleton's points on one body model.
+@dataclass(frozen=True, eq=False)
+class BonePairs:
+    """Which bones carry each point, and where at rest: P pairs.
 
-    Raises:
-        ValueError: the skeleton needs landmarks that the model file doesn't name.
+    point and bone (P,) indices; share (P,), a point's sum to one; offset (P, 3) from the bone's
+    joint at rest, metres times the share, and how it changes: offset_shapedirs (P, 3, S) with
+    betas, offset_posedirs (P, 3, 9 (J-1)) with ``pose_features``.
     """
 
-    def __init__(self, model: RestModel, skeleton: Skeleton, landmarks: Mapping[str, int]):
-        dtype = model.v_template.dtype
-        joint_weights, landmark_weights, vertices = _sources(skeleton, landmarks)
-        weights = model.lbs_weights[vertices]
-        landmark, self.bone = weights.nonzero(as_tuple=True)
-        vertex = torch.tensor(vertices, dtype=torch.long, device=weights.device)[landmark]
-        share = weights[landmark, self.bone]
-        scale = share.double()[:, None, None]
-        rest = model.v_template.double()[vertex] - model.J_template.double()[self.bone]
-        by_shape = model.shapedirs.double()[vertex] - model.J_shapedirs.double()[self.bone]
-        by_pose = scale * model.posedirs.double()[vertex]
+    point: Tensor
+    bone: Tensor
+    share: Tensor
+    offset: Tensor
+    offset_shapedirs: Tensor
+    offset_posedirs: Tensor
 
+
+class PointRegressor:
+    """K points, each a weighted sum of joints and of points that bones carry.
+
+    Args:
+        model: the body.
+        joint_weights: (K, J) of the posed joints themselves.
+        carried_weights: (K, L) of the L carried points.
+        pairs: of the carried points.
+    """
+
+    def __init__(
+        self,
+        model: RestModel,
+        joint_weights: Float[Tensor, "K J"],
+        carried_weights: Float[Tensor, "K L"],
+        pairs: BonePairs,
+    ):
+        dtype = model.v_template
         self.tree = model.tree
         self.joint_template, self.joint_shapedirs = model.J_template, model.J_shapedirs
-        self.share = share
-        self.pair_template = (scale[..., 0] * rest).to(dtype)
-        self.pair_shapedirs = (scale * by_shape).to(dtype)
-        self.pair_posedirs = by_pose.to(dtype)
-        self.joint_weights = joint_weights.to(share)
-        self.pair_weights = landmark_weights.to(share)[:, landmark]
-        self.ancestors = model.tree.ancestors.to(share)
+        self.bone, self.share = pairs.bone, pairs.share.to(dtype)
+        self.pair_template = pairs.offset.to(dtype)
+        self.pair_shapedirs = pairs.offset_shapedirs.to(dtype)
+        self.pair_posedirs = pairs.offset_posedirs.to(dtype)
+        self.joint_weights = joint_weights.to(dtype)
+        self.pair_weights = carried_weights.to(dtype)[:, pairs.point]
+        self.ancestors = model.tree.ancestors.to(dtype)
+
+    @classmethod
+    def of_skeleton(
+        cls, model: RestModel, skeleton: Skeleton, landmarks: Mapping[str, int]
+    ) -> PointRegressor:
+        """The points of a named skeleton.
+
+        Raises:
+            ValueError: it needs landmarks that the model file doesn't name.
+        """
+        joint_weights, landmark_weights, vertices = _sources(skeleton, landmarks)
+        return cls(model, joint_weights, landmark_weights, _vertex_pairs(model, vertices))
+
+    @classmethod
+    def of_vertices(cls, model: RestModel, vertices: Sequence[int]) -> PointRegressor:
+        """Some of the mesh's vertices, in the order given."""
+        count, joints = len(vertices), len(model.tree.parents)
+        return cls(
+            model, torch.zeros(count, joints), torch.eye(count), _vertex_pairs(model, vertices)
+        )
+
+    @classmethod
+    def of_attached(
+        cls,
+        model: RestModel,
+        bones: Sequence[int],
+        offset: Float[Tensor, "K 3"],
+        offset_shapedirs: Float[Tensor, "K 3 S"],
+    ) -> PointRegressor:
+        """Points fixed each to one bone, at ``offset + offset_shapedirs betas`` from its joint."""
+        count, joints = len(bones), len(model.tree.parents)
+        pairs = BonePairs(
+            torch.arange(count),
+            torch.tensor(bones),
+            torch.ones(count),
+            offset,
+            offset_shapedirs,
+            torch.zeros(count, 3, 9 * (joints - 1)),
+        )
+        return cls(model, torch.zeros(count, joints), torch.eye(count), pairs)
 
     def points(
         self, betas: Float[Tensor, "N S"], rotations: Float[Tensor, "N J 3 3"]
     ) -> Float[Tensor, "N K 3"]:
-        """Keypoints before translation; ``rotations`` include the global orientation."""
+        """Points before translation; ``rotations`` include the global orientation."""
         joints = self._joints(betas)
         world, posed = forward_kinematics(rotations, joints, self.tree)
         return self._combine(posed, self._pairs(betas, rotations, world, posed))
 
     def linearize(
         self, betas: Float[Tensor, "N S"], rotations: Float[Tensor, "N J 3 3"]
-    ) -> KeypointJacobian:
-        """Keypoints with their analytic Jacobian."""
+    ) -> PointJacobian:
+        """Points with their analytic Jacobian."""
         joints = self._joints(betas)
         world, posed = forward_kinematics(rotations, joints, self.tree)
         pairs = self._pairs(betas, rotations, world, posed)
@@ -104,7 +161,7 @@ class KeypointRegressor:
         d_rotation = self._d_turn(above, posed, pairs)
         if self.bone.numel():
             d_rotation[..., 1:, :] += self._d_correctives(rotations, world)
-        return KeypointJacobian(
+        return PointJacobian(
             self._combine(posed, pairs), d_rotation, self._d_betas(betas, above, world)
         )
 
@@ -112,7 +169,7 @@ class KeypointRegressor:
         return self.joint_template + blend_shapes(betas, self.joint_shapedirs)
 
     def _pairs(self, betas: Tensor, rotations: Tensor, world: Tensor, posed: Tensor) -> Tensor:
-        """(N, P, 3): what each pair contributes to its landmark."""
+        """(N, P, 3): what each pair contributes to its point."""
         offsets = blend_shapes(betas, self.pair_shapedirs)
         offsets = offsets + blend_shapes(pose_features(rotations[:, 1:]), self.pair_posedirs)
         local = self.pair_template + offsets
@@ -160,6 +217,19 @@ class KeypointRegressor:
         d_pairs = d_pairs + self.share[:, None, None] * d_posed[:, self.bone]
         d_points = self.joint_weights @ d_posed.flatten(2) + self.pair_weights @ d_pairs.flatten(2)
         return d_points.unflatten(-1, (3, betas.shape[-1]))
+
+
+def _vertex_pairs(model: RestModel, vertices: Sequence[int]) -> BonePairs:
+    """The pairs of some vertices, offsets computed in float64."""
+    weights = model.lbs_weights[vertices]
+    point, bone = weights.nonzero(as_tuple=True)
+    vertex = torch.tensor(vertices, dtype=torch.long, device=weights.device)[point]
+    share = weights[point, bone]
+    scale = share.double()[:, None, None]
+    rest = model.v_template.double()[vertex] - model.J_template.double()[bone]
+    by_shape = model.shapedirs.double()[vertex] - model.J_shapedirs.double()[bone]
+    by_pose = model.posedirs.double()[vertex]
+    return BonePairs(point, bone, share, scale[..., 0] * rest, scale * by_shape, scale * by_pose)
 
 
 def _rotate(rotations: Tensor, points: Tensor) -> Tensor:
