@@ -258,13 +258,14 @@ def add_build(commands) -> None:
     command.add_argument(
         "--check", action="store_true", help="only compare; exit 1 where they differ"
     )
+    command.add_argument("notebooks", nargs="*", type=Path, help="only these (default: all)")
 
 
 def run_build(options: argparse.Namespace) -> str:
     """Build or check the checkout in the current folder."""
     from vhlib.course.editions import build
 
-    return build(Path.cwd(), check=options.check)
+    return build(Path.cwd(), check=options.check, only=options.notebooks)
 
 
 if __name__ == "__main__":

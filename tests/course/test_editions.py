@@ -54,7 +54,7 @@ def test_a_built_notebook_holds_source_and_output(built):
     assert tagged.metadata.tags == ["real_data"]
     assert checked.execution_count == 2
     assert checked.outputs[0].text == "2\n"
-    assert build(built, check=True) == "checked 1 notebooks"
+    assert build(built, check=True) == "checked 1 notebook"
 
 
 def test_a_rebuild_changes_no_byte(built):
@@ -67,6 +67,17 @@ def test_a_rebuild_changes_no_byte(built):
         "01_sums.ipynb",
         "01_sums.py",
     ]
+
+
+def test_only_the_notebooks_that_are_named_are_built(built):
+    source = built / "notebooks" / "01_sums.py"
+    broken = built / "notebooks" / "02_broken.py"
+    broken.write_text("# %%\n1 / 0\n")
+
+    assert build(built, only=[source]) == "built 1 notebook"
+    assert not broken.with_suffix(".ipynb").exists()
+    with pytest.raises(FileNotFoundError, match="no notebook 03_missing: there are 01_sums, 02_b"):
+        build(built, only=[built / "notebooks" / "03_missing.py"])
 
 
 def rewrite(path, old, new):

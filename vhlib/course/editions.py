@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import jupytext
@@ -29,22 +30,34 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 CELL_TIMEOUT_S = 300
 
 
-def build(root: Path, check: bool = False) -> str:
+def build(root: Path, check: bool = False, only: Sequence[Path] = ()) -> str:
     """Run every notebook source of the checkout ``root`` and store the notebooks; a short report.
 
     With ``check`` nothing is run or written: the stored notebooks are compared with their sources.
+    ``only`` names sources (or their notebooks) to take instead of all.
 
     Raises:
         ValueError: a cell failed or wrote to stderr; with ``check``, a notebook has drifted.
-        FileNotFoundError: ``root`` isn't a checkout of the course.
+        FileNotFoundError: ``root`` isn't a checkout of the course, or holds no such source.
     """
-    sources = lecture_sources(root)
+    sources = chosen(lecture_sources(root), only)
     for source in sources:
         if check:
             check_edition(source, root)
         else:
             write_notebook(run_notebook(read_source(source, root), source), stored(source))
-    return f"{'checked' if check else 'built'} {len(sources)} notebooks"
+    count = f"{len(sources)} notebook" + "s" * (len(sources) != 1)
+    return f"{'checked' if check else 'built'} {count}"
+
+
+def chosen(sources: list[Path], only: Sequence[Path]) -> list[Path]:
+    """Those of ``sources`` that ``only`` names; all of them if it names none."""
+    names = {path.stem for path in only}
+    unknown = sorted(names - {source.stem for source in sources})
+    if unknown:
+        known = ", ".join(source.stem for source in sources)
+        raise FileNotFoundError(f"no notebook {', '.join(unknown)}: there are {known}")
+    return [source for source in sources if not names or source.stem in names]
 
 
 def lecture_sources(root: Path) -> list[Path]:
