@@ -8,7 +8,6 @@ the steps, and bodies may pass through themselves (there is no E_sp yet).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -21,20 +20,14 @@ from vhlib.body import SMPL, BodyParameters, Keypoints
 from vhlib.body.point_regressor import PointRegressor
 from vhlib.fitting.energies import Bending, PosePrior, Reprojection, ShapePrior
 from vhlib.fitting.observations import usable_keypoints
-from vhlib.fitting.posed_body import PosedBody, pack, unknown_slices
+from vhlib.fitting.posed_body import PosedBody, pack
 from vhlib.fitting.priors import load_pose_prior
 from vhlib.fitting.priors.gmm import GaussianMixturePrior
 from vhlib.fitting.schedules import COLD_START, WARM_START, Stage
 from vhlib.fitting.solvers import Problem, levenberg_marquardt
+from vhlib.fitting.starts import cold_starts
 from vhlib.fitting.terms import Term
-from vhlib.geometry import PerspectiveCamera, axis_angle_to_matrix, matrix_to_axis_angle
-from vhlib.geometry.camera_estimates import estimate_translation
-
-# Seen from the front, from behind and from either side: an upright picture alone can't tell, and
-# from a wrong side the solver only turns half way.
-START_YAWS = (0.0, math.pi / 2, math.pi, -math.pi / 2)
-# Metres from the camera at which a fit may start.
-PLAUSIBLE_DEPTH = (1.0, 50.0)
+from vhlib.geometry import PerspectiveCamera
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +90,7 @@ def fit_smplify(
     own_terms = Reprojection(camera, usable), PosePrior(prior), Bending(), ShapePrior()
     terms = [*own_terms, *extra_terms]
     if init is None:
-        start = _cold_starts(regressor, camera, usable, prior.mean_pose)
+        start = cold_starts(regressor, camera, usable, prior.mean_pose)
     else:
         start = pack(_flat_parameters(init, batch, smpl))[None]
     vector, history = _run(regressor, terms, schedule, start)
@@ -152,39 +145,6 @@ def _expanded(name: str, value: Tensor, shape: tuple[int, ...]) -> Tensor:
             f"{name} has shape {tuple(value.shape)}, which doesn't fit the keypoints and the body: "
             f"expected {shape}"
         ) from None
-
-
-def _cold_starts(
-    regressor: PointRegressor,
-    camera: PerspectiveCamera,
-    keypoints: Keypoints,
-    mean_pose: Float[Tensor, " pose"],
-) -> Float[Tensor, "S N n"]:
-    """The mean stance seen from each of START_YAWS, where least squares puts it."""
-    count, like = len(keypoints), keypoints.xy
-    slices = unknown_slices(regressor.joint_shapedirs.shape[0], regressor.joint_shapedirs.shape[2])
-    # SMPL is y up and faces +z; in OpenCV's frame an upright person is turned half round x.
-    upright = axis_angle_to_matrix(like.new_tensor([math.pi, 0.0, 0.0]))
-    starts = []
-    for yaw in START_YAWS:
-        orient = upright @ axis_angle_to_matrix(like.new_tensor([0.0, yaw, 0.0]))
-        vector = like.new_zeros(count, slices["focal_length"].stop)
-        vector[:, slices["global_orient"]] = matrix_to_axis_angle(orient)
-        vector[:, slices["body_pose"]] = mean_pose.to(like)
-        points = PosedBody(regressor, vector).points
-        transl = estimate_translation(points, keypoints.xy, keypoints.confidence, camera)
-        vector[:, slices["transl"]] = _in_front(transl)
-        starts.append(vector)
-    return torch.stack(starts)
-
-
-def _in_front(transl: Tensor) -> Tensor:
-    """The same viewing ray at a plausible depth: a wrong pose can put the body anywhere on it."""
-    depth = transl[..., 2:]
-    near, far = PLAUSIBLE_DEPTH
-    return torch.cat(
-        [transl[..., :2] * (depth.clamp(near, far) / depth), depth.clamp(near, far)], -1
-    )
 
 
 def _run(
