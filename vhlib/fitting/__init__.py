@@ -3,12 +3,22 @@
 from vhlib.fitting.posed_body import PosedBody
 from vhlib.fitting.priors import load_pose_prior
 from vhlib.fitting.robust import GemanMcClure, Huber, Squares
-from vhlib.fitting.schedules import COLD_START, WARM_START, Stage
+from vhlib.fitting.schedules import (
+    COLD_START,
+    LECTURE_STAGES,
+    SMPLIFY_2016,
+    SPIN,
+    WARM_START,
+    Stage,
+)
 from vhlib.fitting.smplify import Fit, fit_smplify
 from vhlib.fitting.terms import Term
 
 __all__ = [
     "COLD_START",
+    "LECTURE_STAGES",
+    "SMPLIFY_2016",
+    "SPIN",
     "WARM_START",
     "Fit",
     "GemanMcClure",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -34,7 +34,30 @@ REACH = 1.8
 MIDDLE = 0.1
 
 
-def usable_keypoints(keypoints: Keypoints, rest: Float[Tensor, "K 3"]) -> Keypoints:
+@dataclass(frozen=True, eq=False)
+class SizedKeypoints(Keypoints):
+    """Keypoints of people whose size is known, whichever of their points are left.
+
+    Args:
+        size: (*batch,) pixels, what ``height`` answers.
+    """
+
+    size: Float[Tensor, "*batch"]
+
+    def height(self, threshold: float = 0.1) -> Float[Tensor, "*batch"]:
+        """The size."""
+        return self.size
+
+    def __getitem__(self, index) -> SizedKeypoints:
+        """Index the batch axes, as ``Keypoints`` does."""
+        return _sized(super().__getitem__(index), self.size[index])
+
+
+def _sized(keypoints: Keypoints, size: Tensor) -> SizedKeypoints:
+    return SizedKeypoints(keypoints.xy, keypoints.confidence, keypoints.skeleton, size)
+
+
+def usable_keypoints(keypoints: Keypoints, rest: Float[Tensor, "K 3"]) -> SizedKeypoints:
     """The same keypoints without those that are hardly seen, ambiguous or astray: confidence 0.
 
     One point far outside would not pull by itself, but it would spoil the person's size and place.
@@ -59,7 +82,21 @@ def usable_keypoints(keypoints: Keypoints, rest: Float[Tensor, "K 3"]) -> Keypoi
             f"no body can be fitted: the keypoints{whom} hold fewer than two different places with "
             f"a confidence above {MIN_CONFIDENCE}"
         )
-    return usable
+    return _sized(usable, usable.height(0.0))
+
+
+def only(keypoints: Keypoints, names: Sequence[str]) -> SizedKeypoints:
+    """The same keypoints and size of the person, those of other names with confidence 0.
+
+    Names that the skeleton doesn't have are passed over. A person of whom fewer than two of them
+    are seen keeps all: other points say more than none.
+    """
+    skeleton = get_skeleton(keypoints.skeleton)
+    named = torch.tensor([name in names for name in skeleton.names])
+    chosen = torch.where(named, keypoints.confidence, 0.0)
+    enough = ((chosen > 0).sum(-1) >= 2)[..., None]
+    confidence = torch.where(enough, chosen, keypoints.confidence)
+    return _sized(replace(keypoints, confidence=confidence), keypoints.height())
 
 
 def _astray(

@@ -1,9 +1,10 @@
 """SMPLify: a body from 2D keypoints by minimising an energy in stages [Bogo et al. 2016].
 
-Every image is a problem of its own; a batch of them is solved together. Beyond its weights the fit
-departs from the paper in this: all trusted keypoints place the body rather than the torso's four,
-least squares puts it there at first, four directions are always tried, Levenberg-Marquardt takes
-the steps, and bodies may pass through themselves (there is no E_sp yet).
+Every image is a problem of its own; a batch of them is solved together. The stages are data
+(``schedules``): those of the paper, SPIN's, the lecture's, and ours, which are taken unless others
+are named. Ours depart from the paper in this: all trusted keypoints place the body rather than the
+torso's four, least squares puts it there at first, four directions are always tried,
+Levenberg-Marquardt takes the steps, and the weights are others.
 """
 
 from __future__ import annotations
@@ -17,38 +18,31 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vhlib.body import SMPL, BodyParameters, Keypoints
-from vhlib.body.point_regressor import PointRegressor
 from vhlib.fitting.energies import Bending, PosePrior, Reprojection, ShapePrior
 from vhlib.fitting.observations import usable_keypoints
 from vhlib.fitting.posed_body import PosedBody, pack
 from vhlib.fitting.priors import load_pose_prior
 from vhlib.fitting.priors.gmm import GaussianMixturePrior
+from vhlib.fitting.scene_terms import Anchor, DepthPrior, FocalPrior
 from vhlib.fitting.schedules import COLD_START, WARM_START, Stage
-from vhlib.fitting.solvers import Problem, levenberg_marquardt
-from vhlib.fitting.starts import cold_starts
+from vhlib.fitting.staging import Staged, StageRecord, run_stages
+from vhlib.fitting.starts import View, mean_stance, torso_depth
 from vhlib.fitting.terms import Term
 from vhlib.geometry import PerspectiveCamera
-
-
-@dataclass(frozen=True, eq=False)
-class StageRecord:
-    """What one stage did: the energy after each step (steps + 1, N), and each body's steps (N,)."""
-
-    name: str
-    energy: Tensor
-    iterations: Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
     """The bodies that were found.
 
-    body_parameters: in the camera frame, transl in metres. energy (*batch,): total of the last
-    stage; energy_terms: its weighted parts by name. projected_keypoints (*batch, K, 2): pixels of
-    the full image in the order of the input. history: one record a stage.
+    body_parameters: in the camera frame, transl in metres. camera: the given one in its own frame;
+    where a stage freed the focal length, with the one found, (*batch, 2). energy (*batch,): total
+    of the last stage; energy_terms: its weighted parts by name. projected_keypoints (*batch, K, 2):
+    pixels of the full image in the order of the input. history: one record a stage.
     """
 
     body_parameters: BodyParameters
+    camera: PerspectiveCamera
     energy: Float[Tensor, "*batch"]
     energy_terms: Mapping[str, Float[Tensor, "*batch"]]
     projected_keypoints: Float[Tensor, "*batch K 2"]
@@ -74,31 +68,47 @@ def fit_smplify(
         keypoints: (*batch, K); only points that are seen count.
         pose_prior: the shipped mixture ("gmm") if left out.
         schedule: stages; WARM_START with ``init``, COLD_START without.
-        init: bodies to start from, with the keypoints' batch axes.
-        extra_terms: terms of your own; the schedule's weights switch them on by name.
+        init: bodies to start from, with the keypoints' batch axes; else the prior's mean stance.
+        extra_terms: terms of your own, in the place of any of ``own_terms`` of the same name; the
+            schedule's weights switch them on by name. They see bodies with one batch axis.
 
     Raises:
-        ValueError: a person of whom no usable keypoint is seen, or shapes that don't fit.
+        ValueError: a person of whom no usable keypoint is seen, shapes that don't fit, or a
+            schedule that weighs or frees what there isn't.
     """
     prior = deepcopy(pose_prior or load_pose_prior("gmm")).to(smpl.v_template)  # to() is in place
     if schedule is None:
         schedule = COLD_START if init is None else WARM_START
     batch = keypoints.confidence.shape[:-1]
-    camera = _in_own_frame(camera, batch)
-    regressor = smpl.keypoint_regressor(keypoints.skeleton)
-    usable = usable_keypoints(_flat_keypoints(keypoints, smpl), smpl.keypoints(keypoints.skeleton))
-    own_terms = Reprojection(camera, usable), PosePrior(prior), Bending(), ShapePrior()
-    terms = [*own_terms, *extra_terms]
-    if init is None:
-        start = cold_starts(regressor, camera, usable, prior.mean_pose)
-    else:
-        start = pack(_flat_parameters(init, batch, smpl))[None]
-    vector, history = _run(regressor, terms, schedule, start)
-    problem = _problem(regressor, terms, schedule[-1], 1)
-    return _result(problem, camera, vector, history, batch)
+    skeleton = keypoints.skeleton
+    usable = usable_keypoints(_flat_keypoints(keypoints, smpl), smpl.keypoints(skeleton))
+    view = View(smpl.keypoint_regressor(skeleton), _flat_camera(camera, batch), usable)
+    first = None if init is None else _flat_parameters(init, batch, smpl)
+    start = mean_stance(view, prior.mean_pose) if first is None else pack(first)[None]
+    replaced = {term.name for term in extra_terms}
+    terms = [t for t in own_terms(view, prior, start, first) if t.name not in replaced]
+    staged = run_stages([*terms, *extra_terms], schedule, start, view)
+    frees_focal_length = any("focal_length" in stage.free for stage in schedule)
+    return _fit(staged, camera.in_own_frame(), frees_focal_length, batch)
 
 
-def _in_own_frame(camera: PerspectiveCamera, batch: torch.Size) -> PerspectiveCamera:
+def own_terms(
+    view: View,
+    prior: GaussianMixturePrior,
+    start: Float[Tensor, "1 N n"],
+    init: BodyParameters | None,
+) -> list[Term]:
+    """The terms that every schedule may weigh.
+
+    "reprojection", "pose_prior", "bending", "shape_prior"; "depth", near where similar triangles
+    put the start; "focal_prior"; and with initial bodies "anchor", near those.
+    """
+    terms = [Reprojection(view.camera, view.keypoints), PosePrior(prior), Bending(), ShapePrior()]
+    terms += [DepthPrior(torso_depth(start, view)[0]), FocalPrior()]
+    return terms if init is None else [*terms, Anchor(init)]
+
+
+def _flat_camera(camera: PerspectiveCamera, batch: torch.Size) -> PerspectiveCamera:
     """The camera at the origin; fields with batch axes are flattened like the keypoints."""
 
     def flat(field: Tensor) -> Tensor:
@@ -147,102 +157,26 @@ def _expanded(name: str, value: Tensor, shape: tuple[int, ...]) -> Tensor:
         ) from None
 
 
-def _run(
-    regressor: PointRegressor,
-    terms: Sequence[Term],
-    schedule: Sequence[Stage],
-    starts: Float[Tensor, "S N n"],
-) -> tuple[Float[Tensor, "N n"], list[StageRecord]]:
-    """Every start through all stages but the last, the best start of each body through that."""
-    if not schedule:
-        raise ValueError("the schedule is empty, expected at least one Stage")
-    history = []
-    for stage in schedule[:-1]:
-        starts, record = _run_stage(regressor, terms, stage, starts)
-        history.append(record)
-    last = _problem(regressor, terms, schedule[-1], len(starts))
-    best = last.energy(starts.flatten(0, 1)).view(starts.shape[:2]).argmin(0)
-    bodies = torch.arange(starts.shape[1])
-    history = [
-        StageRecord(r.name, r.energy[:, best, bodies], r.iterations[best, bodies]) for r in history
-    ]
-    chosen, record = _run_stage(regressor, terms, schedule[-1], starts[best, bodies][None])
-    return chosen[0], [
-        *history,
-        StageRecord(record.name, record.energy[:, 0], record.iterations[0]),
-    ]
-
-
-def _run_stage(
-    regressor: PointRegressor,
-    terms: Sequence[Term],
-    stage: Stage,
-    starts: Float[Tensor, "S N n"],
-) -> tuple[Float[Tensor, "S N n"], StageRecord]:
-    """All starts of all bodies in one batch."""
-    problem = _problem(regressor, terms, stage, len(starts))
-    slices = PosedBody(regressor, starts[0]).slices
-    unknown = [block for block in stage.free if block not in slices]
-    if unknown:
-        raise ValueError(
-            f"stage {stage.name!r} frees {', '.join(unknown)}, the unknowns are {', '.join(slices)}"
-        )
-    free = torch.cat(
-        [torch.arange(slices[block].start, slices[block].stop) for block in stage.free]
-    )
-    solution = levenberg_marquardt(
-        problem, starts.flatten(0, 1), free, stage.iterations, stage.tolerance
-    )
-    shape = starts.shape[:2]
-    energy, iterations = (
-        solution.energy_history.unflatten(1, shape),
-        solution.iterations.view(shape),
-    )
-    return solution.vector.view(starts.shape), StageRecord(stage.name, energy, iterations)
-
-
-def _problem(
-    regressor: PointRegressor, terms: Sequence[Term], stage: Stage, starts: int
-) -> Problem:
-    """The stage's energy, repeated for each start."""
-    names = [term.name for term in terms]
-    unknown = [name for name in stage.weights if name not in names]
-    if unknown:
-        raise ValueError(
-            f"stage {stage.name!r} weighs {', '.join(unknown)}, the terms are {', '.join(names)}"
-        )
-    weighted = [
-        (term.with_robust(stage.robust), stage.weights[term.name])
-        for term in terms
-        if term.name in stage.weights
-    ]
-    problem = Problem(regressor, weighted)
-    if starts == 1:
-        return problem
-    count = next(len(t.keypoints) for t in terms if isinstance(t, Reprojection))
-    return problem.select(torch.arange(count).repeat(starts))
-
-
-def _result(
-    problem: Problem,
-    camera: PerspectiveCamera,
-    vector: Float[Tensor, "N n"],
-    history: Sequence[StageRecord],
-    batch: torch.Size,
+def _fit(
+    staged: Staged, camera: PerspectiveCamera, frees_focal_length: bool, batch: torch.Size
 ) -> Fit:
     """The solution with the keypoints' batch axes."""
 
     def batched(value: Tensor) -> Tensor:
         return value.reshape((*batch, *value.shape[1:]))
 
-    body = PosedBody(problem.regressor, vector)
-    energy_terms = problem.energy_terms(vector)
+    body = PosedBody(staged.problem.regressor, staged.vector)
+    if frees_focal_length:
+        focal_length = camera.focal_length.to(staged.vector) * batched(body.focal_factor)
+        camera = replace(camera, focal_length=focal_length)
+    energy_terms = staged.problem.energy_terms(staged.vector)
     return Fit(
         body_parameters=BodyParameters(
             **{name: batched(value) for name, value in vars(body.parameters()).items()}
         ),
+        camera=camera,
         energy=batched(sum(energy_terms.values())),
         energy_terms={name: batched(value) for name, value in energy_terms.items()},
-        projected_keypoints=batched(camera.project(body.points)),
-        history=history,
+        projected_keypoints=camera.project(batched(body.points)),
+        history=staged.history,
     )
