@@ -5,13 +5,16 @@ import pytest
 import roma
 import torch
 
+from vhlib.body import SMPL
 from vhlib.body.skeletons import SMPL_24
 from vhlib.data.mocap import (
+    Z_UP_TO_Y_UP,
     MotionSequence,
     mirrored,
     read_smpl_npz,
     resampled,
     split_by_clip,
+    turned,
     write_smpl_npz,
 )
 from vhlib.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
@@ -22,6 +25,11 @@ def random_motion(frames=7, fps=30.0, seed=0):
     axis_angle = torch.randn(frames, 24, 3, generator=generator) * 0.5
     translation = torch.randn(frames, 3, generator=generator)
     return MotionSequence(axis_angle_to_matrix(axis_angle), translation, fps, "random")
+
+
+@pytest.fixture(scope="module")
+def smpl():
+    return SMPL.load()
 
 
 def turning_motion(frames, fps, degrees_per_second):
@@ -119,19 +127,80 @@ def test_npz_round_trip(tmp_path):
     assert (again.fps, again.name) == (59.94, "random")
 
 
-@pytest.mark.parametrize("size", [66, 156, 165])
-@pytest.mark.parametrize("rate_key", ["mocap_framerate", "mocap_frame_rate"])
-def test_amass_gives_its_first_22_joints(tmp_path, size, rate_key):
+def as_smplh(poses):
+    """The file of AMASS's SMPL+H release; its person is text that was pickled."""
+    return {
+        **{"poses": poses, "trans": np.ones((5, 3)), "mocap_framerate": np.array(120.0)},
+        **{"betas": np.zeros(16), "dmpls": np.zeros((5, 8))},
+        "gender": np.array("female", dtype=object),
+    }
+
+
+def as_smplx(poses):
+    """The file of AMASS's SMPL-X release, in whole and in parts."""
+    parts = {"root_orient": poses[:, :3], "pose_body": poses[:, 3:66], "pose_hand": poses[:, 75:]}
+    return {
+        **{"poses": poses, "trans": np.ones((5, 3)), "mocap_frame_rate": np.array(120)},
+        **{"surface_model_type": np.array("smplx"), "mocap_time_length": np.array(5 / 120)},
+        **{"gender": np.array(b"male"), "markers_latent_vids": np.array({"ARIEL": 411})},
+        **parts,
+    }
+
+
+def in_parts(poses):
+    """What some tools that write SMPL-X's layout leave of it."""
+    whole = as_smplx(poses)
+    return {k: whole[k] for k in ("root_orient", "pose_body", "trans", "mocap_frame_rate")}
+
+
+@pytest.mark.parametrize(
+    ("layout", "size"), [(as_smplh, 66), (as_smplh, 156), (as_smplx, 165), (in_parts, 165)]
+)
+def test_amass_gives_the_joints_of_the_body(tmp_path, layout, size):
+    """In every layout it is published in; nothing pickled beside them disturbs."""
     poses = np.random.default_rng(0).normal(size=(5, size)) * 0.3
-    arrays = {"poses": poses, "trans": np.zeros((5, 3)), rate_key: np.array(120.0)}
-    # AMASS also stores a pickled string; it must neither be loaded nor disturb.
-    np.savez(tmp_path / "amass.npz", gender=np.array("female", dtype=object), **arrays)
+    np.savez(tmp_path / "amass.npz", **layout(poses))
     motion = read_smpl_npz(tmp_path / "amass.npz")
     axis_angle = matrix_to_axis_angle(motion.rotations)
     expected = torch.from_numpy(poses[:, :66]).float().reshape(5, 22, 3)
     torch.testing.assert_close(axis_angle[:, :22], expected)
     assert axis_angle[:, 22:].abs().max() == 0
+    assert torch.equal(motion.translation, torch.ones(5, 3))
     assert motion.fps == 120
+
+
+class TestTurned:
+    def test_moves_the_body_rigidly(self, smpl):
+        """The posed joints of any body turn about the world's origin, whatever its betas."""
+        generator = torch.Generator().manual_seed(0)
+        motion = random_motion(4)
+        betas = torch.randn(smpl.num_betas, generator=generator)
+        rotation = axis_angle_to_matrix(torch.randn(3, generator=generator))
+
+        def joints(motion):
+            return smpl.keypoints(
+                "smpl_24", betas, motion.body_pose, motion.global_orient, motion.translation
+            )
+
+        rest_root = smpl.keypoints("smpl_24", betas=betas)[0]
+        found = joints(turned(motion, rotation, rest_root))
+        torch.testing.assert_close(found, joints(motion) @ rotation.mT, atol=1e-5, rtol=0)
+
+    def test_stands_amass_upright(self):
+        """Who stands along z there has the head up y here, and faces +z instead of -y."""
+        standing = axis_angle_to_matrix(torch.tensor([math.pi / 2, 0.0, 0.0]))
+        rotations = torch.eye(3).repeat(1, 24, 1, 1)
+        rotations[:, 0] = standing
+        amass = MotionSequence(rotations, torch.tensor([[1.0, 2.0, 0.9]]), 120.0)
+        found = turned(amass, Z_UP_TO_Y_UP)
+        torch.testing.assert_close(found.global_orient[0], torch.eye(3))
+        torch.testing.assert_close(found.translation, torch.tensor([[1.0, 0.9, -2.0]]))
+
+    def test_leaves_the_motion_alone(self):
+        motion = random_motion()
+        before = motion.rotations.clone()
+        assert torch.equal(turned(motion, Z_UP_TO_Y_UP).body_pose, motion.body_pose)
+        assert torch.equal(motion.rotations, before)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +216,33 @@ def test_amass_gives_its_first_22_joints(tmp_path, size, rate_key):
         (
             {"poses": np.zeros((2, 72)), "trans": np.zeros((2, 3)), "mocap_framerate": [1, 2]},
             "expected one number",
+        ),
+        (
+            {"gender": np.array("female")},
+            "no poses and no trans and no mocap_framerate; found none",
+        ),
+        (
+            {"poses": np.full((2, 72), "a"), "trans": np.zeros((2, 3)), "mocap_framerate": 30.0},
+            "poses holds <U1, expected numbers",
+        ),
+        (
+            {"poses": np.zeros((0, 72)), "trans": np.zeros((0, 3)), "mocap_framerate": 30.0},
+            "found .0, 24, 3, 3.",
+        ),
+        (
+            {"root_orient": np.zeros((2, 3)), "trans": np.zeros((2, 3)), "mocap_framerate": 30.0},
+            "no poses; found root_orient",
+        ),
+        (
+            {
+                **{"root_orient": np.zeros((2, 3)), "pose_body": np.zeros((3, 63))},
+                **{"trans": np.zeros((2, 3)), "mocap_framerate": 30.0},
+            },
+            r"pose_body \(3, 63\), expected \(T, 3\) and \(T, 63\)",
+        ),
+        (
+            {"poses": np.array([{}] * 2), "trans": np.zeros((2, 3)), "mocap_framerate": 30.0},
+            "not a readable npz",
         ),
     ],
 )

@@ -21,6 +21,8 @@ from vhlib.geometry.rotations import (
 
 # AMASS carries fingers after the 22 joints that SMPL, SMPL-H and SMPL-X share.
 SHARED_JOINTS = 22
+# Of AMASS's SMPL+H files, and of its SMPL-X ones.
+_RATES = ("mocap_framerate", "mocap_frame_rate")
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +105,32 @@ def mirrored(motion: MotionSequence) -> MotionSequence:
     )
 
 
+Z_UP_TO_Y_UP = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+"""From AMASS's world, z up, to that of SMPL at rest, y up: (x, y, z) becomes (x, z, -y)."""
+
+
+def turned(
+    motion: MotionSequence,
+    rotation: Float[Tensor, "3 3"],
+    rest_root: Float[Tensor, " 3"] | None = None,
+) -> MotionSequence:
+    """The same motion in a world turned by ``rotation``, such as ``Z_UP_TO_Y_UP``.
+
+    SMPL turns a body about its root joint, which rests at ``J_0`` and not at the origin, so the
+    translation isn't just turned: ``R_0' = R R_0`` and ``t' = R (J_0 + t) - J_0``.
+
+    Args:
+        rest_root: J_0, metres, ``smpl.keypoints("smpl_24", betas=betas)[0]``; the origin
+            if left out, as for clips whose translation is where the root is.
+    """
+    rotation = rotation.to(motion.rotations)
+    offset = motion.translation.new_zeros(3) if rest_root is None else rest_root.to(rotation)
+    rotations = motion.rotations.clone()
+    rotations[:, 0] = rotation @ motion.global_orient
+    translation = (motion.translation + offset) @ rotation.mT - offset
+    return replace(motion, rotations=rotations, translation=translation)
+
+
 def resampled(motion: MotionSequence, fps: float) -> MotionSequence:
     """The motion at another frame rate; the shortest turn between frames, straight translation."""
     if not 0 < fps < float("inf"):
@@ -136,42 +164,66 @@ def split_by_clip(
 
 
 def read_smpl_npz(path: str | Path) -> MotionSequence:
-    """A motion in AMASS's layout: ``poses`` (T, 66 or more), ``trans``, ``mocap_framerate``.
+    """A motion in AMASS's layout, as published: pose and translation as the file has them.
 
-    72 numbers a frame are SMPL's 24 joints; SMPL-H and SMPL-X files (156, 165) give their first 22
-    joints, and the two hands stay straight.
+    ``poses`` are 72 (SMPL), 156 (SMPL+H) or 165 (SMPL-X) numbers a frame, or in two parts,
+    ``root_orient`` and ``pose_body``; beside them stand ``trans`` and ``mocap_framerate`` or
+    ``mocap_frame_rate``. All give their 22 body joints. SMPL's two hand joints stay straight: each
+    moves a whole hand, which none of the thirty finger joints does. SMPL+H shares SMPL's skeleton,
+    so its pose is SMPL's; SMPL-X's joints lie elsewhere, and its pose is only like it.
+
+    AMASS has z up: see ``turned``. Nothing in the file is unpickled.
 
     Raises:
         ValueError: the file isn't such an npz.
         OSError: it can't be read.
     """
     path = Path(path)
-    # AMASS files carry pickled strings too, which nobody needs here.
-    arrays = read_npz(path, ("poses", "trans", "mocap_framerate", "mocap_frame_rate"))
+    arrays = read_npz(path, ("poses", "root_orient", "pose_body", "trans", *_RATES))
     poses, translation, rate = _checked_arrays(arrays, path)
     joints = len(SMPL_24) if poses.shape[1] == 3 * len(SMPL_24) else SHARED_JOINTS
     axis_angle = np.zeros((len(poses), len(SMPL_24), 3))
     axis_angle[:, :joints] = poses[:, : 3 * joints].reshape(len(poses), joints, 3)
     rotations = axis_angle_to_matrix(torch.from_numpy(axis_angle)).float()
-    return MotionSequence(rotations, torch.from_numpy(translation).float(), rate, path.stem)
+    translation = torch.from_numpy(translation.astype(np.float32))
+    return MotionSequence(rotations, translation, rate, path.stem)
 
 
 def _checked_arrays(
     arrays: Mapping[str, np.ndarray], path: Path
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    rate = arrays.get("mocap_framerate", arrays.get("mocap_frame_rate"))
-    missing = [key for key in ("poses", "trans") if key not in arrays]
-    missing += ["mocap_framerate"] if rate is None else []
+    """Poses in one piece, translations and frames per second."""
+    rate = next((arrays[key] for key in _RATES if key in arrays), None)
+    parts = [arrays[key] for key in ("root_orient", "pose_body") if key in arrays]
+    has = {"poses": "poses" in arrays or len(parts) == 2, "trans": "trans" in arrays}
+    missing = [key for key, there in (has | {_RATES[0]: rate is not None}).items() if not there]
     if missing:
-        raise ValueError(f"{path}: no {' and no '.join(missing)}; found {', '.join(arrays)}")
-    poses, translation = arrays["poses"], arrays["trans"]
+        found = ", ".join(arrays) or "none of AMASS's arrays"
+        raise ValueError(f"{path}: no {' and no '.join(missing)}; found {found}")
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiu":
+            raise ValueError(f"{path}: {name} holds {array.dtype}, expected numbers")
+    if "poses" not in arrays:
+        _check_parts(*parts, path)
+    poses = arrays["poses"] if "poses" in arrays else np.concatenate(parts, 1)
     if poses.ndim != 2 or poses.shape[1] < 3 * SHARED_JOINTS or poses.shape[1] % 3:
         raise ValueError(f"{path}: poses are {poses.shape}, expected (T, 72) or AMASS's (T, 156)")
-    if translation.shape != (len(poses), 3):
-        raise ValueError(f"{path}: trans is {translation.shape}, expected ({len(poses)}, 3)")
+    if arrays["trans"].shape != (len(poses), 3):
+        found = arrays["trans"].shape
+        raise ValueError(f"{path}: trans is {found}, expected ({len(poses)}, 3)")
     if rate.size != 1:
         raise ValueError(f"{path}: the frame rate is {rate.shape}, expected one number")
-    return poses, translation, float(rate.item())
+    return poses, arrays["trans"], float(rate.item())
+
+
+def _check_parts(root_orient: np.ndarray, pose_body: np.ndarray, path: Path) -> None:
+    found = root_orient.shape, pose_body.shape
+    frames = root_orient.shape[:1]
+    if found != ((*frames, 3), (*frames, 3 * SHARED_JOINTS - 3)):
+        raise ValueError(
+            f"{path}: root_orient is {found[0]} and pose_body {found[1]}, "
+            "expected (T, 3) and (T, 63)"
+        )
 
 
 def write_smpl_npz(motion: MotionSequence, path: str | Path) -> None:
