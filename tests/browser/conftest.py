@@ -37,10 +37,11 @@ PAGE_TIMEOUT_MS = 60_000
 
 @dataclass(frozen=True)
 class Lab:
-    """A running JupyterLab, and how long it took to answer."""
+    """A running JupyterLab, the folder of its notebooks, and how long it took to answer."""
 
     address: str
     token: str
+    notebooks: Path
     seconds_to_start: float
 
     def page_of(self, notebook: str) -> str:
@@ -111,7 +112,7 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
         )
     address = f"http://127.0.0.1:{port}"
     try:
-        yield Lab(address, token, wait_for(server, address))
+        yield Lab(address, token, folder / "notebooks", wait_for(server, address))
     finally:
         server.terminate()
         server.wait(timeout=20)

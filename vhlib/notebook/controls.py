@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from IPython.display import display
-from ipywidgets import HTML, FileUpload, HBox, Image, ValueWidget, VBox
+from ipywidgets import HTML, DOMWidget, FileUpload, HBox, Image, ValueWidget, VBox
 from matplotlib.figure import Figure
 
 from vhlib.notebook.figures import JPEG_QUALITY, encoded, require_words
@@ -33,7 +33,7 @@ def explore(draw: Callable[..., Figure], alt: str, **controls: ValueWidget) -> N
     for control in controls.values():
         control.observe(redraw, names="value")
     redraw()
-    _display(VBox([HBox(list(controls.values())), picture]), bytes(picture.value), alt)
+    display_widget(VBox([HBox(list(controls.values())), picture]), bytes(picture.value), alt)
 
 
 def upload_photo(draw: Callable[[Path], Figure], alt: str, example: Path) -> None:
@@ -68,7 +68,7 @@ def upload_photo(draw: Callable[[Path], Figure], alt: str, example: Path) -> Non
     redraw(example)
     if words.value:
         print(unescape(words.value))
-    _display(VBox([button, words, picture]), bytes(picture.value), alt)
+    display_widget(VBox([button, words, picture]), bytes(picture.value), alt)
 
 
 def uploaded_files(value: dict | tuple) -> list[tuple[str, bytes]]:
@@ -78,7 +78,7 @@ def uploaded_files(value: dict | tuple) -> list[tuple[str, bytes]]:
     return [(file["name"], bytes(file["content"])) for file in value]
 
 
-def _display(widget: VBox, still: bytes, alt: str) -> None:
+def display_widget(widget: DOMWidget, still: bytes, alt: str) -> None:
     """The live widget, and the picture that stays where no kernel runs."""
     view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
     content = {WIDGET_VIEW: view, "text/plain": alt}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,6 +37,9 @@ LIMBS = Skeleton(
 )
 """The twelve points of the clip's 3D reference."""
 
+# Room about the person in a picture, as a share of the person's height.
+MARGIN = 0.07
+
 Picture = UInt8[np.ndarray, "H W 3"]
 
 
@@ -59,7 +63,7 @@ def views_figure(panels: Mapping[str, Picture], height: float = 5.0) -> Figure:
 
 
 def crop_window(
-    keypoints: Keypoints, picture: Picture, margin: float = 0.07
+    keypoints: Keypoints, picture: Picture, margin: float = MARGIN
 ) -> tuple[float, float, float, float]:
     """The person's box and a margin about it: (left, top, right, bottom) pixels in the picture."""
     height, width = picture.shape[:2]
@@ -73,10 +77,12 @@ def crop_window(
     )
 
 
-def draw_picture(axes: Axes, picture: Picture, keypoints: Keypoints) -> None:
+def draw_picture(
+    axes: Axes, picture: Picture, keypoints: Keypoints, margin: float = MARGIN
+) -> None:
     """The picture around the person, its axes in the pixels of the whole picture."""
     height, width = picture.shape[:2]
-    left, top, right, bottom = crop_window(keypoints, picture)
+    left, top, right, bottom = crop_window(keypoints, picture, margin)
     axes.imshow(picture, extent=(0, width, height, 0), interpolation="antialiased")
     axes.set(xlim=(left, right), ylim=(bottom, top))
     axes.axis("off")
@@ -96,7 +102,7 @@ def draw_bones(
 def draw_keypoints(axes: Axes, keypoints: Keypoints) -> None:
     """Seen points and the lines between them: blue on the person's left, orange on the right."""
     skeleton = get_skeleton(keypoints.skeleton)
-    used = _used(keypoints)
+    used = used_points(keypoints)
     xy, colors = keypoints.xy.numpy(), point_colors(skeleton)
     for start, end in skeleton.edge_indices:
         if used[start] and used[end]:
@@ -108,7 +114,7 @@ def draw_keypoints(axes: Axes, keypoints: Keypoints) -> None:
 def keypoints_figure(photo: Picture, keypoints: Keypoints) -> Figure:
     """The detected points on the photo, and each one's name and confidence."""
     skeleton = get_skeleton(keypoints.skeleton)
-    used = _used(keypoints).tolist()
+    used = used_points(keypoints).tolist()
     colors = [c if u else "white" for c, u in zip(point_colors(skeleton), used, strict=True)]
     with plt.rc_context(STYLE):
         figure, (left, right) = plt.subplots(
@@ -221,10 +227,15 @@ def energy_figure(fit: Fit) -> Figure:
     return figure
 
 
-def _used(keypoints: Keypoints) -> Bool[Tensor, " K"]:
+def used_points(keypoints: Keypoints) -> Bool[Tensor, " K"]:
     """Which of a person's points a fit uses."""
-    rest = SMPL.load().keypoints(keypoints.skeleton)
-    return usable_keypoints(_batched(keypoints), rest).confidence[0] > 0
+    usable = usable_keypoints(_batched(keypoints), _rest_points(keypoints.skeleton))
+    return usable.confidence[0] > 0
+
+
+@cache
+def _rest_points(skeleton: str) -> Float[Tensor, "K 3"]:
+    return SMPL.load().keypoints(skeleton)
 
 
 def _batched(keypoints: Keypoints) -> Keypoints:
