@@ -1,0 +1,144 @@
+"""A person through a video: one shape, and motion without jerks.
+
+Each frame is first fitted alone. Then all frames are one problem (``clip_problem``): the energy of
+each frame, the same betas in all, and accelerations of the keypoints in space. What a single view
+leaves open, above all how far a limb points towards the camera, is thus decided by many frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vhlib.body import SMPL, BodyParameters, Keypoints
+from vhlib.fitting.clip_problem import SMOOTHNESS, ClipProblem
+from vhlib.fitting.clip_solver import minimize_clip
+from vhlib.fitting.gaps import nearest_seen, somebody_seen, usable_with_gaps
+from vhlib.fitting.posed_body import PosedBody, pack, unknown_slices
+from vhlib.fitting.priors import load_pose_prior
+from vhlib.fitting.priors.gmm import GaussianMixturePrior
+from vhlib.fitting.schedules import ALL_UNKNOWNS, BODY_WEIGHTS, COLD_START, Stage
+from vhlib.fitting.smplify import Fit, fit_smplify, own_terms
+from vhlib.fitting.staging import StageRecord, check_schedule, stage_problem
+from vhlib.fitting.starts import View
+from vhlib.fitting.terms import Term
+from vhlib.geometry import PerspectiveCamera
+
+CLIP_STAGE = Stage(
+    "clip", ALL_UNKNOWNS, {**BODY_WEIGHTS, SMOOTHNESS: 0.08}, 50, optional=(SMOOTHNESS,)
+)
+CLIP_START = (*COLD_START, CLIP_STAGE)
+"""Each frame alone as ``COLD_START`` has it, then all together."""
+
+# What a person keeps through a clip, and a camera through a shot.
+SHARED = ("betas", "focal_length")
+
+
+@torch.no_grad()
+def fit_clip(
+    smpl: SMPL,
+    camera: PerspectiveCamera,
+    keypoints: Keypoints,
+    fps: float | int,
+    pose_prior: GaussianMixturePrior | None = None,
+    schedule: Sequence[Stage] = CLIP_START,
+    init: BodyParameters | None = None,
+    extra_terms: Sequence[Term] = (),
+) -> Fit:
+    """Fit one person through the frames of a clip.
+
+    Frames in which nobody is seen are bridged by the motion before and after them, which is worth
+    something for a few tenths of a second.
+
+    Args:
+        smpl: the body model.
+        camera: as for ``fit_smplify``.
+        keypoints: (T, K) of one person, frames in order.
+        fps: frames a second.
+        pose_prior: the shipped mixture ("gmm") if left out.
+        schedule: the last stage minimises the whole clip, and its weight of "smoothness" is that of
+            ``ClipProblem``; those before fit each frame alone.
+        init: bodies of all frames to start from, (T,); then only the last stage is run.
+        extra_terms: terms of your own for each frame, as for ``fit_smplify``.
+
+    Returns a Fit with batch (T,), the betas of all frames equal. An acceleration counts in the
+    energy of its middle frame.
+
+    Raises:
+        ValueError: nobody is seen in any frame, keypoints that aren't (T, K), an fps that isn't
+            positive, or as ``fit_smplify`` does.
+    """
+    _check(keypoints, fps, schedule)
+    prior = deepcopy(pose_prior or load_pose_prior("gmm")).to(smpl.v_template)  # to() is in place
+    filled = keypoints[nearest_seen(somebody_seen(keypoints))]
+    history: Sequence[StageRecord] = ()
+    if init is None:
+        alone = fit_smplify(smpl, camera, filled, prior, schedule[:-1], None, extra_terms)
+        init, history = alone.body_parameters, alone.history
+    start = pack(replace(init, betas=init.betas.median(0).values.expand_as(init.betas)))
+    usable = usable_with_gaps(keypoints, smpl.keypoints(keypoints.skeleton))
+    view = View(smpl.keypoint_regressor(keypoints.skeleton), camera.in_own_frame(), usable)
+    replaced = {term.name for term in extra_terms}
+    terms = [t for t in own_terms(view, prior, start[None], init) if t.name not in replaced]
+    problem = clip_problem([*terms, *extra_terms], schedule[-1], view, fps)
+    return _fit(problem, start, schedule[-1], history, camera)
+
+
+def clip_problem(terms: Sequence[Term], stage: Stage, view: View, fps: float | int) -> ClipProblem:
+    """The energy of a stage over all frames."""
+    num_joints, _, num_betas = view.regressor.joint_shapedirs.shape
+    slices = unknown_slices(num_joints, num_betas)
+    check_schedule([replace(stage, optional=(*stage.optional, SMOOTHNESS))], terms, slices)
+    positions = {name: torch.arange(s.start, s.stop) for name, s in slices.items()}
+    none = torch.arange(0)
+    return ClipProblem(
+        frames=stage_problem(terms, stage, view),
+        free=torch.cat([none, *(positions[b] for b in stage.free if b not in SHARED)]),
+        shared=torch.cat([none, *(positions[b] for b in stage.free if b in SHARED)]),
+        weight=stage.weights.get(SMOOTHNESS, 0.0),
+        fps=float(fps),
+    )
+
+
+def _fit(
+    problem: ClipProblem,
+    start: Float[Tensor, "T n"],
+    stage: Stage,
+    history: Sequence[StageRecord],
+    camera: PerspectiveCamera,
+) -> Fit:
+    """Minimise the clip and describe what was found."""
+    solution = minimize_clip(problem, start, stage.iterations, stage.tolerance)
+    body = PosedBody(problem.frames.regressor, solution.vector)
+    camera = camera.in_own_frame()
+    if "focal_length" in stage.free:
+        focal_length = camera.focal_length.to(body.vector) * body.focal_factor
+        camera = replace(camera, focal_length=focal_length)
+    energy_terms: Mapping[str, Tensor] = problem.energy_terms(solution.vector)
+    energy = solution.energy_history
+    steps = torch.full((len(start),), len(energy) - 1)
+    return Fit(
+        body_parameters=body.parameters(),
+        camera=camera,
+        energy=sum(energy_terms.values()),
+        energy_terms=energy_terms,
+        projected_keypoints=camera.project(body.points),
+        history=[*history, StageRecord(stage.name, energy, steps)],
+    )
+
+
+def _check(keypoints: Keypoints, fps: float | int, schedule: Sequence[Stage]) -> None:
+    if keypoints.confidence.ndim != 2:
+        raise ValueError(
+            f"a clip's keypoints are (T, K) of one person, found "
+            f"{tuple(keypoints.confidence.shape)}"
+        )
+    if not 0 < fps < float("inf"):
+        raise ValueError(f"frames per second must be positive, found {fps}")
+    if not schedule:
+        raise ValueError("the schedule is empty, expected at least the stage of the whole clip")
