@@ -121,3 +121,25 @@ class PosedBody:
     def parameters(self) -> BodyParameters:
         """The same bodies as SMPL's parameters, rotations as matrices."""
         return BodyParameters(self.betas, self.rotations[:, 1:], self.rotations[:, 0], self.transl)
+
+
+@dataclass(frozen=True, eq=False)
+class IndependentPoints(PosedBody):
+    """The same bodies, their points a leaf of autograd beside the vector.
+
+    What is derived by both, with ``known.points_jacobian`` after, need not pass through the body.
+    """
+
+    known: PosedBody
+
+    @cached_property
+    def points(self) -> Float[Tensor, "N K 3"]:
+        """Those of ``known``, as if they were unknowns themselves."""
+        # First the Jacobian, which gives the points too: it will be asked for anyway.
+        _ = self.known.points_jacobian
+        return self.known.points.detach().requires_grad_()
+
+    @property
+    def points_if_used(self) -> list[Tensor]:
+        """The points if somebody has asked for them."""
+        return [self.points] if "points" in vars(self) else []

@@ -6,22 +6,28 @@ squared, so that weights read as in the papers, where they multiply residuals.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vhlib.fitting.posed_body import PosedBody
+from vhlib.fitting.posed_body import IndependentPoints, PosedBody
 from vhlib.fitting.robust import RobustKernel
 
 
 class Quadratic(NamedTuple):
-    """A local model of an energy: value (N,), gradient (N, n), Gauss-Newton Hessian (N, n, n)."""
+    """A local model of an energy: value (N,), gradient (N, k), Gauss-Newton Hessian (N, k, k).
+
+    unknowns: the k positions of the vector that the derivatives are by, all of them unless said;
+    they are zero by the others.
+    """
 
     energy: Tensor
     gradient: Tensor
     hessian: Tensor
+    unknowns: slice | Tensor = slice(None)
 
 
 class Term:
@@ -29,7 +35,7 @@ class Term:
 
     A term of your own needs a ``name`` and ``residuals(body)``; its derivatives are taken
     automatically until you write ``jacobian``. One that is no sum of squares writes
-    ``energy(body)`` instead, always positive: it counts as the square of its root.
+    ``energy(body)`` instead, never negative: it counts as the square of its root.
 
         class Ground(Term):
             name = "ground"
@@ -42,24 +48,15 @@ class Term:
 
     def residuals(self, body: PosedBody) -> Float[Tensor, "N m"]:
         """What the term wants to be zero."""
-        if type(self).energy is Term.energy:
+        if not self._is_written_as_energy:
             raise NotImplementedError(f"{type(self).__name__} has neither residuals nor energy")
-        return self.energy(body)[:, None].sqrt()
+        energy = self.energy(body)[:, None]
+        # The root has no slope at zero, where the energy has its minimum: zero stands for it.
+        return torch.where(energy > 0, torch.where(energy > 0, energy, 1.0).sqrt(), energy)
 
     def jacobian(self, body: PosedBody) -> Float[Tensor, "N m n"]:
-        """Derivatives of the residuals by the unknowns; automatic unless overridden.
-
-        Bodies don't know of each other, so one backward pass a residual serves the whole batch.
-        """
-        with torch.enable_grad():
-            vector = body.vector.detach().requires_grad_()
-            residuals = self.residuals(PosedBody(body.regressor, vector))
-            rows = [
-                torch.autograd.grad(column.sum(), vector, retain_graph=True, allow_unused=True)[0]
-                for column in residuals.unbind(-1)
-            ]
-        zero = torch.zeros_like(body.vector)
-        return torch.stack([zero if row is None else row for row in rows], 1)
+        """Derivatives of the residuals by the unknowns; automatic unless overridden."""
+        return differentiate(self.residuals, body)[1]
 
     def rho(self, squared: Float[Tensor, "N m"]) -> tuple[Tensor, Tensor]:
         """The robust function of the squared residuals, and its slope; here the identity."""
@@ -70,7 +67,12 @@ class Term:
         return self.rho(self.residuals(body).square())[0].sum(-1)
 
     def quadratic(self, body: PosedBody) -> Quadratic:
-        """Gauss-Newton, the robust slope w as a weight: g = 2 J^T w r, H = 2 J^T w J."""
+        """Gauss-Newton, the robust slope w as a weight: g = 2 J^T w r, H = 2 J^T w J.
+
+        Of the root of an energy E that is g = dE, H = dE dE^T / (2 E).
+        """
+        if self._is_written_as_energy:
+            return self._quadratic_of_energy(body)
         jacobian = self.jacobian(body)
         residuals = self.residuals(body)
         value, slope = self.rho(residuals.square())
@@ -85,3 +87,45 @@ class Term:
     def with_robust(self, robust: RobustKernel) -> Term:
         """The term under a stage's robust function; itself if it is a plain sum of squares."""
         return self
+
+    @property
+    def _is_written_as_energy(self) -> bool:
+        cls = type(self)
+        return cls.residuals is Term.residuals and cls.energy is not Term.energy
+
+    def _quadratic_of_energy(self, body: PosedBody) -> Quadratic:
+        value, gradient = differentiate(lambda body: self.energy(body)[:, None], body)
+        # At its minimum an energy of zero is flat: no slope, and no curvature that we know of.
+        inverse = torch.where(value > 0, 0.5 / torch.where(value > 0, value, 1.0), 0.0)
+        return Quadratic(value[:, 0], gradient[:, 0], gradient.mT @ (inverse[..., None] * gradient))
+
+
+def differentiate(
+    function: Callable[[PosedBody], Tensor], body: PosedBody
+) -> tuple[Float[Tensor, "N m"], Float[Tensor, "N m n"]]:
+    """Values of a function of bodies, and their derivatives by the unknowns.
+
+    Bodies don't know of each other, so one backward pass a value serves the whole batch. The passes
+    end at the points, whose motion is known; ``d f = (f by vector) + (f by points) d points``.
+    """
+    with torch.enable_grad():
+        apart = IndependentPoints(body.regressor, body.vector.detach().requires_grad_(), body)
+        values = function(apart)
+        leaves = [apart.vector, *apart.points_if_used]
+        rows = [_gradients(column.sum(), leaves) for column in values.unbind(-1)]
+    by_leaf = [torch.stack(column, 1) for column in zip(*rows, strict=True)] if rows else []
+    if not by_leaf:
+        return values.detach(), body.vector.new_zeros(*values.shape, body.vector.shape[-1])
+    jacobian = by_leaf[0]
+    for by_points in by_leaf[1:]:
+        jacobian = jacobian + by_points.flatten(2) @ body.points_jacobian.flatten(1, 2)
+    return values.detach(), jacobian
+
+
+def _gradients(value: Tensor, leaves: list[Tensor]) -> list[Tensor]:
+    """Derivatives by each leaf, zeros where there are none."""
+    zeros = [torch.zeros_like(leaf) for leaf in leaves]
+    if not value.requires_grad:
+        return zeros
+    found = torch.autograd.grad(value, leaves, retain_graph=True, allow_unused=True)
+    return [zero if grad is None else grad for zero, grad in zip(zeros, found, strict=True)]

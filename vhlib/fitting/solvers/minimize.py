@@ -1,0 +1,81 @@
+"""Every optimiser behind one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vhlib.fitting.solvers.adam import Adam
+from vhlib.fitting.solvers.cma_es import CMAES
+from vhlib.fitting.solvers.least_squares import Damping, Dogleg, GaussNewton, LevenbergMarquardt
+from vhlib.fitting.solvers.method import Limits, Method
+from vhlib.fitting.solvers.one_by_one import LBFGS, Powell
+from vhlib.fitting.solvers.problem import Problem
+from vhlib.fitting.solvers.solution import Solution
+from vhlib.fitting.solvers.threads import one_thread
+
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        "gauss_newton": GaussNewton(),
+        "levenberg_marquardt": LevenbergMarquardt(),
+        "dogleg": Dogleg(),
+        "lbfgs": LBFGS(),
+        "adam": Adam(),
+        "powell": Powell(),
+        "cma_es": CMAES(),
+    }
+)
+"""Every method as it is when nothing is said about it."""
+
+
+@torch.no_grad()
+@one_thread()
+def minimize(
+    problem: Problem,
+    start: Float[Tensor, "N n"],
+    free: Tensor | None = None,
+    method: Method | str = "levenberg_marquardt",
+    iterations: int = 100,
+    tolerance: float = 1e-4,
+) -> Solution:
+    """Minimise the energy of each body from its start.
+
+        free = problem.positions("body_pose", "betas")
+        solution = minimize(problem, start, free, Adam(step=0.02), iterations=200)
+
+    Args:
+        start: unknowns to begin with; left as it is.
+        free: (m,) positions of the unknowns to solve for, see ``Problem.positions``; the others
+            stay. Left out, all of the body's: all but the focal length, which is the camera's.
+        method: one of ``METHODS`` by name, or made with options of your own.
+        iterations: at most so many; what an iteration is, the methods say.
+        tolerance: a body is done when an iteration lowers its energy by less than this share.
+
+    Raises:
+        ValueError: an unknown method, or an energy or gradient that isn't finite at the start; it
+            names the term and the sample.
+    """
+    if isinstance(method, str):
+        if method not in METHODS:
+            raise ValueError(f"no method {method!r}: expected one of {', '.join(METHODS)}")
+        method = METHODS[method]
+    if free is None:
+        free = problem.positions("global_orient", "body_pose", "betas", "transl")
+    return method(problem, start, free, Limits(iterations, tolerance))
+
+
+def levenberg_marquardt(
+    problem: Problem,
+    start: Float[Tensor, "N n"],
+    free: Tensor,
+    iterations: int,
+    tolerance: float = 1e-4,
+    damping: Damping | None = None,
+) -> Solution:
+    """``minimize`` by Levenberg-Marquardt."""
+    method = LevenbergMarquardt(damping or Damping())
+    return minimize(problem, start, free, method, iterations, tolerance)
