@@ -6,6 +6,7 @@ To add one, see ``Term``.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -13,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vhlib.body import Keypoints
-from vhlib.body.skeletons import SMPL_24
+from vhlib.body.skeletons import SMPL_24, get_skeleton
 from vhlib.fitting.posed_body import PosedBody
 from vhlib.fitting.priors.gmm import GaussianMixturePrior
 from vhlib.fitting.robust import SMPLIFY_KERNEL, RobustKernel
@@ -41,50 +42,39 @@ class Reprojection(Term):
     name: ClassVar[str] = "reprojection"
     PERSON_HEIGHT: ClassVar[float] = 200.0
 
-    @property
+    @cached_property
     def scale(self) -> Float[Tensor, "N 1 1"]:
         """From image pixels to pixels of a person of the standard height."""
         return self.PERSON_HEIGHT / self.keypoints.height()[:, None, None]
 
     def residuals(self, body: PosedBody) -> Float[Tensor, "N m"]:
         """Scaled pixel offsets, u and v of each keypoint in turn."""
-        return (self.scale * (self._from_centre(body) - self._detected)).flatten(-2)
+        points = self._in_camera(body.points)
+        projected = self._focal_length(body) * points[..., :2] / points[..., 2:]
+        return (projected - self._detected).flatten(-2)
 
     def jacobian(self, body: PosedBody) -> Float[Tensor, "N m n"]:
         """``d u = f (dX - X/Z dZ) / Z``, likewise v, along the analytic motion of the keypoints.
 
         By the logarithm of the focal length, u moves as far as it lies from the principal point.
         """
-        rotation = self.camera.T_camera_world[..., :3, :3].to(body.vector)
-        motion = body.points_jacobian
-        if not torch.equal(rotation, torch.eye(3).to(rotation).expand_as(rotation)):
+        motion = body.points_jacobian  # before the points, which it gives too
+        if self._camera_is_turned:
+            rotation = self.camera.T_camera_world[..., :3, :3].to(motion)
             motion = rotation[..., None, :, :] @ motion
-        points = self.camera.world_to_camera(body.points)
+        points = self._in_camera(body.points)
         depth = points[..., 2:]
-        factor = self.scale * self._focal_length(body) / depth
+        factor = self._focal_length(body) / depth
+        across, along = motion.split([2, 1], -2)
         slope = (points[..., :2] / depth)[..., None]
-        jacobian = factor[..., None] * (motion[..., :2, :] - slope * motion[..., 2:, :])
+        jacobian = torch.addcmul(across, slope, along, value=-1).mul_(factor[..., None])
         jacobian[..., body.slices["focal_length"]] = (factor * points[..., :2])[..., None]
         return jacobian.flatten(1, 2)
 
-    @property
-    def _detected(self) -> Tensor:
-        return self.keypoints.xy - self.camera.principal_point.to(self.keypoints.xy)[..., None, :]
-
-    def _focal_length(self, body: PosedBody) -> Float[Tensor, "N 1 2"]:
-        focal_length = self.camera.focal_length.to(body.vector)
-        return (focal_length * body.focal_factor)[:, None]
-
-    def _from_centre(self, body: PosedBody) -> Float[Tensor, "N K 2"]:
-        """Projected keypoints in pixels from the principal point."""
-        points = self.camera.world_to_camera(body.points)
-        return self._focal_length(body) * points[..., :2] / points[..., 2:]
-
     def rho(self, squared: Float[Tensor, "N m"]) -> tuple[Tensor, Tensor]:
         """The robust function of each coordinate, times the confidence squared."""
-        weight = self.keypoints.confidence.square().repeat_interleave(2, -1)
         value, slope = self.robust(squared)
-        return weight * value, weight * slope
+        return self._weight * value, self._weight * slope
 
     def with_robust(self, robust: RobustKernel) -> Reprojection:
         """The same under another robust function."""
@@ -93,6 +83,41 @@ class Reprojection(Term):
     def select(self, index) -> Reprojection:
         """The same for some of the images."""
         return replace(self, camera=self.camera.select(index), keypoints=self.keypoints[index])
+
+    def residual_names(self, count: int) -> list[str]:
+        """Such as "nose u", "nose v"."""
+        points = get_skeleton(self.keypoints.skeleton).names
+        return [f"{point} {axis}" for point in points for axis in "uv"]
+
+    @cached_property
+    def _detected(self) -> Float[Tensor, "N K 2"]:
+        """Scaled, from the principal point."""
+        centre = self.camera.principal_point.to(self.keypoints.xy)[..., None, :]
+        return self.scale * (self.keypoints.xy - centre)
+
+    @cached_property
+    def _weight(self) -> Float[Tensor, "N m"]:
+        return self.keypoints.confidence.square().repeat_interleave(2, -1)
+
+    @cached_property
+    def _scaled_focal_length(self) -> Float[Tensor, "N 1 2"]:
+        return self.scale * self.camera.focal_length.to(self.keypoints.xy)[..., None, :]
+
+    @cached_property
+    def _camera_is_turned(self) -> bool:
+        rotation = self.camera.T_camera_world[..., :3, :3]
+        return not torch.equal(rotation, torch.eye(3).to(rotation).expand_as(rotation))
+
+    @cached_property
+    def _camera_is_elsewhere(self) -> bool:
+        return self._camera_is_turned or bool(self.camera.T_camera_world[..., :3, 3].any())
+
+    def _in_camera(self, points: Float[Tensor, "N K 3"]) -> Float[Tensor, "N K 3"]:
+        return self.camera.world_to_camera(points) if self._camera_is_elsewhere else points
+
+    def _focal_length(self, body: PosedBody) -> Float[Tensor, "N 1 2"]:
+        """In scaled pixels."""
+        return self._scaled_focal_length * body.focal_factor[:, None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,13 +133,7 @@ class PosePrior(Term):
 
     def quadratic(self, body: PosedBody) -> Quadratic:
         """Exact while the active component stays the same: the energy is quadratic there."""
-        value, block_gradient, block_hessian = self.prior.quadratic(body.body_pose)
-        n, block = body.vector.shape[-1], body.slices["body_pose"]
-        gradient = body.vector.new_zeros(len(value), n)
-        hessian = body.vector.new_zeros(len(value), n, n)
-        gradient[:, block] = block_gradient
-        hessian[:, block, block] = block_hessian
-        return Quadratic(value, gradient, hessian)
+        return Quadratic(*self.prior.quadratic(body.body_pose), body.slices["body_pose"])
 
 
 BENT_JOINTS = (
@@ -144,16 +163,28 @@ class Bending(Term):
         """``sign exp(sign theta)`` at its own unknown."""
         values = self.residuals(body)
         jacobian = values.new_zeros(*values.shape, body.vector.shape[-1])
-        for row, (name, axis, sign) in enumerate(BENT_JOINTS):
-            jacobian[:, row, 3 * SMPL_24.index(name) + axis] = sign * values[:, row]
+        jacobian[:, range(len(BENT_JOINTS)), _BENT] = values * _UNNATURAL.to(values)
         return jacobian
+
+    def quadratic(self, body: PosedBody) -> Quadratic:
+        """The same as Gauss-Newton's, where the four unknowns stand."""
+        squares = self.residuals(body).square()
+        gradient = 2 * squares * _UNNATURAL.to(squares)
+        return Quadratic(squares.sum(-1), gradient, torch.diag_embed(2 * squares), _BENT)
+
+    def residual_names(self, count: int) -> list[str]:
+        """The joints."""
+        return [joint for joint, _, _ in BENT_JOINTS]
+
+
+# Of the axis-angles of all joints in a row.
+_BENT = torch.tensor([3 * SMPL_24.index(name) + axis for name, axis, _ in BENT_JOINTS])
+_UNNATURAL = torch.tensor([float(sign) for _, _, sign in BENT_JOINTS])
 
 
 def signed_bends(axis_angle: Float[Tensor, "*batch J 3"]) -> Float[Tensor, "*batch 4"]:
     """Hyperextension of ``BENT_JOINTS`` in radians: positive is the unnatural direction."""
-    return torch.stack(
-        [sign * axis_angle[..., SMPL_24.index(name), axis] for name, axis, sign in BENT_JOINTS], -1
-    )
+    return axis_angle.flatten(-2)[..., _BENT] * _UNNATURAL.to(axis_angle)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,3 +202,10 @@ class ShapePrior(Term):
         n = body.vector.shape[-1]
         rows = torch.eye(n, dtype=body.vector.dtype, device=body.vector.device)
         return rows[body.slices["betas"]].expand(len(body.vector), -1, n)
+
+    def quadratic(self, body: PosedBody) -> Quadratic:
+        """Exact: twice the identity, where the betas stand."""
+        betas = body.betas
+        twice = 2 * torch.eye(betas.shape[-1], dtype=betas.dtype, device=betas.device)
+        energy = betas.square().sum(-1)
+        return Quadratic(energy, 2 * betas, twice, body.slices["betas"])

@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vhlib.body import BodyParameters
-from vhlib.body.point_regressor import PointRegressor
-from vhlib.geometry.rotations import axis_angle_to_matrix, left_jacobian, matrix_to_axis_angle
+from vhlib.body.point_regressor import PointJacobian, PointRegressor
+from vhlib.geometry.exponential_map import ExponentialMap, exponential_map
+from vhlib.geometry.rotations import matrix_to_axis_angle
 
 
 def unknown_slices(num_joints: int, num_betas: int) -> dict[str, slice]:
@@ -87,10 +88,10 @@ class PosedBody:
         end = self.slices["body_pose"].stop
         return self.vector[:, :end].unflatten(-1, (-1, 3))
 
-    @cached_property
+    @property
     def rotations(self) -> Float[Tensor, "N J 3 3"]:
         """Rotation matrices of all joints."""
-        return axis_angle_to_matrix(self.axis_angle)
+        return self._exponential.rotation
 
     @cached_property
     def points(self) -> Float[Tensor, "N K 3"]:
@@ -107,7 +108,7 @@ class PosedBody:
         linearized = self._linearized
         # The regressor differentiates by turns of each joint; d turn = J_l d axis_angle.
         by_axis_angle = torch.einsum(
-            "nkcjt,njta->nkcja", linearized.d_rotation, left_jacobian(self.axis_angle)
+            "nkcjt,njta->nkcja", linearized.d_rotation, self._exponential.left_jacobian
         )
         identity = torch.eye(3, dtype=self.vector.dtype, device=self.vector.device)
         by_transl = identity.expand(*linearized.points.shape, 3)
@@ -115,7 +116,11 @@ class PosedBody:
         return torch.cat([by_axis_angle.flatten(-2), linearized.d_betas, by_transl, by_focal], -1)
 
     @cached_property
-    def _linearized(self):
+    def _exponential(self) -> ExponentialMap:
+        return exponential_map(self.axis_angle)
+
+    @cached_property
+    def _linearized(self) -> PointJacobian:
         return self.regressor.linearize(self.betas, self.rotations)
 
     def parameters(self) -> BodyParameters:

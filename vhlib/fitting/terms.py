@@ -80,6 +80,10 @@ class Term:
         gradient = (weighted.mT @ residuals[..., None])[..., 0]
         return Quadratic(value.sum(-1), gradient, weighted.mT @ jacobian)
 
+    def residual_names(self, count: int) -> list[str]:
+        """What to call each of ``count`` residuals in a table or a figure."""
+        return [f"{self.name} {i + 1}" for i in range(count)]
+
     def select(self, index) -> Term:
         """The term of some of the bodies; itself if it holds nothing of its own for each."""
         return self

@@ -62,6 +62,7 @@ class TrustMethod(Method):
         limits: Limits,
     ) -> Solution:
         """Minimise over the free unknowns; ``start`` is left as it is."""
+        free = _slice_if_contiguous(free)
         state = _State(
             torch.arange(len(start), device=start.device),
             start,
@@ -87,7 +88,7 @@ class TrustMethod(Method):
         return progress.solution(progress.vector, evaluations)
 
     def _advance(
-        self, problem: Problem, state: _State, free: Tensor, tolerance: float
+        self, problem: Problem, state: _State, free: slice | Tensor, tolerance: float
     ) -> tuple[_State, Tensor]:
         """One step of each body, kept where it helps; and which bodies have converged."""
         step = self.propose(state.model, state.trust)
@@ -104,9 +105,18 @@ class TrustMethod(Method):
         return moved.where(better, state), lowered <= tolerance * energy.abs()
 
 
-def _model_of_free(problem: Problem, vector: Tensor, free: Tensor) -> LocalModel:
+def _model_of_free(problem: Problem, vector: Tensor, free: slice | Tensor) -> LocalModel:
     energies, gradient, hessian = problem.quadratic(vector)
-    return LocalModel(energies, gradient[:, free], hessian[:, free[:, None], free])
+    rows = free if isinstance(free, slice) else free[:, None]
+    return LocalModel(energies, gradient[:, free], hessian[:, rows, free])
+
+
+def _slice_if_contiguous(positions: Int[Tensor, " m"]) -> slice | Tensor:
+    """Positions that follow each other as a slice, whose columns need not be copied."""
+    first, count = int(positions[0]), len(positions)
+    if torch.equal(positions, torch.arange(first, first + count)):
+        return slice(first, first + count)
+    return positions
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +130,8 @@ class _State:
 
     def where(self, better: Bool[Tensor, " M"], old: _State) -> _State:
         """This place where it is better than the old one; this trust everywhere."""
+        if better.all():
+            return self
         vector = torch.where(better[:, None], self.vector, old.vector)
         model = LocalModel(
             torch.where(better, self.model.energies, old.model.energies),

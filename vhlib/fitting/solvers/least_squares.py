@@ -50,7 +50,9 @@ class LevenbergMarquardt(TrustMethod):
         # An unknown that no term feels would leave the system singular.
         diagonal = diagonal.clamp(min=self.damping.floor * diagonal.amax(-1, keepdim=True))
         extra = trust[:, None] * diagonal
-        factor, _ = torch.linalg.cholesky_ex(model.hessian + torch.diag_embed(extra))
+        damped = model.hessian.clone()
+        damped.diagonal(dim1=-2, dim2=-1).add_(extra)
+        factor, _ = torch.linalg.cholesky_ex(damped)
         delta = -torch.cholesky_solve(model.gradient[..., None], factor)[..., 0]
         return Step(delta, (delta * (extra * delta - model.gradient)).sum(-1) / 2)
 
