@@ -8,10 +8,17 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
-from ipywidgets import FileUpload, IntSlider
+from ipywidgets import Checkbox, FileUpload, IntSlider, VBox
 
 from vhlib.notebook import controls
-from vhlib.notebook.controls import WIDGET_VIEW, explore, upload_photo, uploaded_files
+from vhlib.notebook.controls import (
+    WIDGET_VIEW,
+    explore,
+    step_through,
+    switches,
+    upload_photo,
+    uploaded_files,
+)
 
 
 @pytest.fixture
@@ -57,6 +64,81 @@ def test_a_picture_without_words_is_refused(displayed):
         explore(drawer([]), alt="", size=IntSlider(3))
 
     assert displayed == []
+
+
+@pytest.fixture
+def widgets(monkeypatch) -> list[VBox]:
+    """The live widgets that reached the page: controls, words and picture."""
+    page = []
+    monkeypatch.setattr(controls, "display_widget", lambda widget, still, alt: page.append(widget))
+    return page
+
+
+def test_what_draw_refuses_after_a_move_is_said(widgets):
+    def draw(size: int) -> plt.Figure:
+        if size > 5:
+            raise ValueError("at most <5>")
+        return drawer([])(size)
+
+    slider = IntSlider(3)
+    explore(draw, alt="A line", size=slider)
+    _, words, picture = widgets[0].children
+    before = picture.value
+
+    slider.value = 7
+    assert (words.value, picture.value) == ("at most &lt;5&gt;", before)
+    slider.value = 4
+    assert words.value == ""
+    assert picture.value != before
+
+
+def test_a_first_picture_that_is_refused_stops_the_cell(displayed):
+    def draw(size: int) -> plt.Figure:
+        raise ValueError("never")
+
+    with pytest.raises(ValueError, match="never"):
+        explore(draw, alt="A line", size=IntSlider(3))
+
+
+def test_switches_are_on_and_reach_draw_by_name(displayed):
+    calls, terms = [], switches("pose_prior", "bending", off=["bending"])
+
+    def draw(**on: bool) -> plt.Figure:
+        calls.append(on)
+        return plt.subplots(figsize=(2, 2))[0]
+
+    explore(draw, alt="Terms", **terms)
+    terms["bending"].value = True
+
+    assert calls == [{"pose_prior": True, "bending": False}, {"pose_prior": True, "bending": True}]
+    assert isinstance(terms["bending"], Checkbox)
+    assert terms["pose_prior"].description == "pose prior"
+
+
+def test_a_switch_that_is_not_there_cannot_be_off():
+    with pytest.raises(ValueError, match="no switch is called depth, the switches are bending"):
+        switches("bending", off=["depth"])
+
+
+def test_steps_are_drawn_once_and_named(widgets):
+    calls = []
+    step_through(drawer(calls), ["start", "half way", "end"], alt="A line", start=1)
+    row, _, picture = widgets[0].children
+    play, slider, name = row.children
+    assert bytes(picture.value[:2]) == b"\xff\xd8"
+
+    for step in (2, 1, 2, 0):
+        slider.value = step
+
+    assert calls == [1, 2, 0]
+    assert name.value == "start"
+    assert (play.min, play.max) == (slider.min, slider.max) == (0, 2)
+
+
+@pytest.mark.parametrize("start", [-1, 2])
+def test_a_step_that_is_not_there_is_refused(displayed, start):
+    with pytest.raises(ValueError, match=f"there is no step {start}, the 2 steps"):
+        step_through(drawer([]), ["a", "b"], alt="A line", start=start)
 
 
 @pytest.fixture

@@ -3,37 +3,107 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from html import escape, unescape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from IPython.display import display
-from ipywidgets import HTML, DOMWidget, FileUpload, HBox, Image, ValueWidget, VBox
+from ipywidgets import (
+    HTML,
+    Checkbox,
+    DOMWidget,
+    FileUpload,
+    HBox,
+    Image,
+    IntSlider,
+    Label,
+    Play,
+    ValueWidget,
+    VBox,
+    jslink,
+)
 from matplotlib.figure import Figure
 
 from vhlib.notebook.figures import JPEG_QUALITY, encoded, require_words
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+PLAY_INTERVAL_MS = 400
 
 
 def explore(draw: Callable[..., Figure], alt: str, **controls: ValueWidget) -> None:
     """Show ``draw(**values)`` under its ``controls``, and again whenever one of them moves.
 
-    Each keyword is a widget whose value ``draw`` takes under the same name. A page without a kernel
-    shows the first picture, described by ``alt``; raises ValueError if that says nothing.
+    Each keyword is a widget whose value ``draw`` takes under the same name. What ``draw`` refuses
+    after a move, with a ValueError or OSError, is said in its words. A page without a kernel shows
+    the first picture, described by ``alt``; raises ValueError if that says nothing.
     """
     require_words(alt)
-    picture = Image(format="jpeg", layout={"align_self": "flex-start", "max_width": "100%"})
+    canvas = _Canvas()
 
-    def redraw(_change: object = None) -> None:
-        figure = draw(**{name: control.value for name, control in controls.items()})
-        picture.value = encoded(figure, "jpeg", {"quality": JPEG_QUALITY})
+    def picture() -> bytes:
+        return _jpeg(draw(**{name: control.value for name, control in controls.items()}))
 
+    canvas.picture.value = picture()
     for control in controls.values():
-        control.observe(redraw, names="value")
-    redraw()
-    display_widget(VBox([HBox(list(controls.values())), picture]), bytes(picture.value), alt)
+        control.observe(lambda _change: canvas.show(picture), names="value")
+    row = HBox(list(controls.values()), layout={"flex_flow": "row wrap"})
+    canvas.display(row, alt)
+
+
+def switches(*names: str, off: Sequence[str] = ()) -> dict[str, Checkbox]:
+    """A checkbox for each name, ticked unless it is in ``off``: controls for ``explore``.
+
+        explore(draw, alt="...", **switches("pose_prior", "bending", "shape_prior"))
+
+    Raises ValueError if ``off`` holds another name.
+    """
+    strangers = [name for name in off if name not in names]
+    if strangers:
+        known = ", ".join(names)
+        raise ValueError(f"no switch is called {', '.join(strangers)}, the switches are {known}")
+    layout = {"width": "auto", "margin": "2px 14px 2px 2px"}
+    return {
+        name: Checkbox(
+            name not in off, description=name.replace("_", " "), indent=False, layout=layout
+        )
+        for name in names
+    }
+
+
+def step_through(
+    draw: Callable[[int], Figure], steps: Sequence[str], alt: str, start: int = 0
+) -> None:
+    """Show ``draw(step)`` and the step's name under a slider and a button that plays all steps.
+
+    Each step is drawn when it is first asked for, and once.
+
+    Args:
+        draw: takes 0 to ``len(steps) - 1``.
+        steps: a name for each.
+        alt: describes the picture of ``start``, which a page without a kernel shows.
+        start: the step to begin with.
+
+    Raises:
+        ValueError: ``alt`` says nothing, or there is no step ``start``.
+    """
+    require_words(alt)
+    if not 0 <= start < len(steps):
+        raise ValueError(f"there is no step {start}, the {len(steps)} steps count from 0")
+    canvas, name, last = _Canvas(), Label(steps[start]), len(steps) - 1
+    slider = IntSlider(start, 0, last, description="step")
+    play = Play(value=start, min=0, max=last, interval=PLAY_INTERVAL_MS)
+    jslink((play, "value"), (slider, "value"))
+    picture = cache(lambda step: _jpeg(draw(step)))
+
+    def show(_change: object) -> None:
+        name.value = steps[slider.value]
+        canvas.show(lambda: picture(slider.value))
+
+    canvas.picture.value = picture(start)
+    slider.observe(show, names="value")
+    canvas.display(HBox([play, slider, name], layout={"flex_flow": "row wrap"}), alt)
 
 
 def upload_photo(draw: Callable[[Path], Figure], alt: str, example: Path) -> None:
@@ -45,30 +115,20 @@ def upload_photo(draw: Callable[[Path], Figure], alt: str, example: Path) -> Non
     """
     require_words(alt)
     button = FileUpload(accept="image/*", multiple=False, description="Your photo")
-    words = HTML()
-    picture = Image(format="jpeg", layout={"align_self": "flex-start", "max_width": "100%"})
-
-    def redraw(path: Path) -> None:
-        try:
-            figure = draw(path)
-        except (ValueError, OSError) as error:
-            words.value = escape(str(error))
-        else:
-            words.value = ""
-            picture.value = encoded(figure, "jpeg", {"quality": JPEG_QUALITY})
+    canvas = _Canvas()
 
     def uploaded(_change: object) -> None:
         for name, content in uploaded_files(button.value):
             with TemporaryDirectory() as folder:
                 path = Path(folder) / Path(name).name
                 path.write_bytes(content)
-                redraw(path)
+                canvas.show(lambda path=path: _jpeg(draw(path)))
 
     button.observe(uploaded, names="value")
-    redraw(example)
-    if words.value:
-        print(unescape(words.value))
-    display_widget(VBox([button, words, picture]), bytes(picture.value), alt)
+    canvas.show(lambda: _jpeg(draw(example)))
+    if canvas.words.value:
+        print(unescape(canvas.words.value))
+    canvas.display(button, alt)
 
 
 def uploaded_files(value: dict | tuple) -> list[tuple[str, bytes]]:
@@ -85,3 +145,31 @@ def display_widget(widget: DOMWidget, still: bytes, alt: str) -> None:
     if still:
         content["image/jpeg"] = b64encode(still).decode()
     display(content, metadata={"image/jpeg": {"alt": alt}}, raw=True)
+
+
+class _Canvas:
+    """A picture that is drawn anew, or the words in which that was refused."""
+
+    def __init__(self):
+        self.words = HTML()
+        self.picture = Image(
+            format="jpeg", layout={"align_self": "flex-start", "max_width": "100%"}
+        )
+
+    def show(self, picture: Callable[[], bytes]) -> None:
+        """Draw; the last picture stays where that is refused."""
+        try:
+            self.picture.value = picture()
+        except (ValueError, OSError) as error:
+            self.words.value = escape(str(error))
+        else:
+            self.words.value = ""
+
+    def display(self, controls: DOMWidget, alt: str) -> None:
+        """On the page, under its controls."""
+        widget = VBox([controls, self.words, self.picture])
+        display_widget(widget, bytes(self.picture.value), alt)
+
+
+def _jpeg(figure: Figure) -> bytes:
+    return encoded(figure, "jpeg", {"quality": JPEG_QUALITY})

@@ -23,12 +23,10 @@ from vhlib.fitting import Fit
 from vhlib.fitting.observations import usable_keypoints
 from vhlib.geometry import PerspectiveCamera
 from vhlib.geometry.rendering import overlay, render_shaded
+from vhlib.notebook.palette import BLUE, GREY, ORANGE, SKY, STYLE, VERMILLION, look
+from vhlib.notebook.palette import GREEN as GREEN
 
-# Told apart with any kind of colour vision (Okabe and Ito 2008).
-BLUE, SKY, GREEN = "#0072B2", "#56B4E9", "#009E73"
-VERMILLION, ORANGE, GREY = "#D55E00", "#E69F00", "#8C8C8C"
 SIDES = {"left": SKY, "right": ORANGE}
-STYLE = {"font.size": 13, "axes.spines.top": False, "axes.spines.right": False}
 
 LIMBS = Skeleton(
     "limbs",
@@ -217,10 +215,10 @@ def energy_figure(fit: Fit) -> Figure:
         left.invert_yaxis()
         left.set(xlabel="weighted energy at the end", xmargin=0.2)
         first = 0
-        for stage, color in zip(fit.history, (VERMILLION, BLUE, GREEN), strict=False):
+        for number, stage in enumerate(fit.history):
             energy = stage.energy.flatten().numpy()
             steps = first + np.arange(len(energy))
-            right.semilogy(steps, energy, "o-", color=color, label=stage.name)
+            right.semilogy(steps, energy, label=stage.name, **look(number))
             first = steps[-1]
         right.set(xlabel="step", ylabel="energy of the stage")
         right.legend(frameon=False)
