@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from vhlib.notebook.fit_figures import (
     error_figure,
     keypoints_figure,
     side_camera,
+    used_points,
     views_figure,
 )
 
@@ -138,6 +141,25 @@ def test_energy_bars_are_the_terms(fit):
     curves = figure.axes[1].lines
     assert [line.get_label() for line in curves] == [stage.name for stage in fit.history]
     assert curves[-1].get_ydata()[-1] == pytest.approx(fit.energy.item())
+
+
+def test_each_of_many_stages_has_a_curve_of_its_own(fit):
+    figure = energy_figure(replace(fit, history=[*fit.history, *fit.history]))
+
+    curves = figure.axes[1].lines
+    assert len(curves) == 6
+    assert len({(curve.get_color(), curve.get_marker()) for curve in curves}) == 6
+    starts = [curve.get_xdata()[0] for curve in curves]
+    assert starts[1:] == [curve.get_xdata()[-1] for curve in curves[:-1]]
+
+
+def test_the_body_is_loaded_once_for_all_figures(clip, monkeypatch):
+    loads, load = [], SMPL.load
+    monkeypatch.setattr(SMPL, "load", lambda: loads.append(1) or load())
+    for _ in range(3):
+        used_points(clip.keypoints(0)[49])
+
+    assert len(loads) <= 1
 
 
 def test_views_keep_their_shapes():
