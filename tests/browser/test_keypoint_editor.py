@@ -284,12 +284,29 @@ def edit(camera_index):
 edit(0)
 """,
     "edit(1)",
+    """
+import matplotlib.pyplot as plt
+
+from vhlib.notebook.controls import explore, step_through, switches
+
+
+def draw(step=0, **on):
+    figure, axes = plt.subplots(figsize=(3, 1.5))
+    axes.bar(["step", *on], [step, *on.values()])
+    return figure
+
+
+step_through(draw, ["the start", "half way", "the end"], alt="A bar that grows")
+""",
+    """
+explore(draw, alt="Bars", **switches("reprojection", "pose_prior", "bending", "shape_prior"))
+""",
 )
 
 
 @pytest.fixture
 def notebook(lab, page) -> Page:
-    """A notebook with two editors, run in Lab."""
+    """A notebook with two editors, a stepper and switches, run in Lab."""
     cells = [nbformat.v4.new_code_cell(cell.strip()) for cell in CELLS]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), lab.notebooks / NOTEBOOK)
@@ -349,7 +366,33 @@ def run_again(page: Page) -> None:
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     expect(prompt).to_have_text("[*]:")
-    expect(prompt).to_have_text("[3]:", timeout=ANSWER_TIMEOUT_MS)
+    expect(prompt).to_have_text(f"[{len(CELLS)}]:", timeout=ANSWER_TIMEOUT_MS)
+
+
+def check_stepper(page: Page) -> None:
+    """Playing goes through all steps, each with its name and picture."""
+    output = page.locator(".jp-OutputArea-output", has=page.locator(".jupyter-widgets.widget-play"))
+    output.scroll_into_view_if_needed()
+    picture = output.locator("img.widget-image")
+    expect(output.get_by_text("the start")).to_be_visible()
+    first = picture.get_attribute("src")
+
+    output.locator(".widget-play button").first.click()
+
+    expect(output.get_by_text("the end")).to_be_visible()
+    expect(picture).not_to_have_attribute("src", first)
+
+
+def check_switches(page: Page) -> None:
+    """A term that is switched off changes the picture."""
+    output = page.locator(".jp-OutputArea-output", has=page.get_by_label("bending"))
+    output.scroll_into_view_if_needed()
+    picture = output.locator("img.widget-image")
+    first = picture.get_attribute("src")
+
+    output.get_by_label("bending").uncheck()
+
+    expect(picture).not_to_have_attribute("src", first)
 
 
 def test_in_lab_the_fit_follows(notebook):
@@ -382,6 +425,10 @@ def test_in_lab_the_fit_follows(notebook):
     print(words.inner_text())
     assert statistics.median(times) < 2000, "a drag would feel dead"
 
+    check_stepper(page)
+    check_switches(page)
+    page.screenshot(path="/tmp/editor/stepper.png")
+    edited = editor_in_lab(page, 0)
     restart_kernel(page)
     edited.get_by_role("button", name="right wrist").press("ArrowRight")
     expect(edited.locator(".note")).to_contain_text("run this cell again")

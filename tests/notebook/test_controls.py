@@ -85,10 +85,12 @@ def test_what_draw_refuses_after_a_move_is_said(widgets):
     _, words, picture = widgets[0].children
     before = picture.value
 
+    assert words.layout.display == "none"
     slider.value = 7
     assert (words.value, picture.value) == ("at most &lt;5&gt;", before)
+    assert words.layout.display is None
     slider.value = 4
-    assert words.value == ""
+    assert (words.value, words.layout.display) == ("", "none")
     assert picture.value != before
 
 

@@ -151,7 +151,7 @@ class _Canvas:
     """A picture that is drawn anew, or the words in which that was refused."""
 
     def __init__(self):
-        self.words = HTML()
+        self.words = HTML(layout={"display": "none"})
         self.picture = Image(
             format="jpeg", layout={"align_self": "flex-start", "max_width": "100%"}
         )
@@ -161,9 +161,13 @@ class _Canvas:
         try:
             self.picture.value = picture()
         except (ValueError, OSError) as error:
-            self.words.value = escape(str(error))
+            self._say(str(error))
         else:
-            self.words.value = ""
+            self._say("")
+
+    def _say(self, words: str) -> None:
+        self.words.value = escape(words)
+        self.words.layout.display = None if words else "none"
 
     def display(self, controls: DOMWidget, alt: str) -> None:
         """On the page, under its controls."""
