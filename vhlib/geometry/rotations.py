@@ -22,8 +22,16 @@ from torch import Tensor
 
 
 def axis_angle_to_matrix(axis_angle: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
-    """Rotation matrix of ``angle * axis`` (Rodrigues); gradients are finite at zero."""
-    return roma.rotvec_to_rotmat(axis_angle)
+    """``R = cos a I + sin a / a [w]x + (1 - cos a) / a^2 w w^T`` with ``a = |w|`` (Rodrigues).
+
+    Value and gradient are exact at zero.
+    """
+    angle = axis_angle.norm(dim=-1)[..., None, None]  # its gradient at zero is zero
+    identity = torch.eye(3, dtype=axis_angle.dtype, device=axis_angle.device)
+    sine = torch.sinc(angle / math.pi)
+    versine = torch.sinc(angle / (2 * math.pi)).square() / 2
+    outer = axis_angle[..., :, None] * axis_angle[..., None, :]
+    return angle.cos() * identity + sine * skew(axis_angle) + versine * outer
 
 
 def matrix_to_axis_angle(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3"]:
@@ -87,10 +95,14 @@ def project_to_rotation(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*
 
 def skew(vector: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
     """The matrix ``[v]x`` with ``[v]x u = v x u``."""
-    x, y, z = vector.unbind(-1)
-    zero = torch.zeros_like(x)
-    rows = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1)
-    return rows.unflatten(-1, (3, 3))
+    return (vector @ _GENERATORS.to(vector)).unflatten(-1, (3, 3))
+
+
+# Rows [e_i]x of which every [v]x is a sum, flattened: [e_i]x u = e_i x u.
+_GENERATORS = torch.tensor(
+    [[0, 0, 0, 0, 0, -1, 0, 1, 0], [0, 0, 1, 0, 0, 0, -1, 0, 0], [0, -1, 0, 1, 0, 0, 0, 0, 0]],
+    dtype=torch.float32,
+)
 
 
 def rotation_between(
