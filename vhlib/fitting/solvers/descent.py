@@ -30,9 +30,9 @@ class Step(NamedTuple):
 class TrustMethod(Method):
     """How far the quadratic model is believed: what sets the three methods apart.
 
-    A step is taken where it lowers the energy. A body stops when a step lowers, or had promised to
-    lower, its energy by less than the tolerance, or when its trust is exhausted; stopped bodies
-    leave the batch.
+    A step is taken where it lowers the energy. A body stops when a step lowers its energy by less
+    than the tolerance, or when the first step from a place had promised no more and did worse, or
+    when its trust is exhausted; stopped bodies leave the batch.
     """
 
     @property
@@ -68,6 +68,7 @@ class TrustMethod(Method):
             start,
             _model_of_free(problem, start, free),
             start.new_full((len(start),), self.first_trust),
+            torch.ones(len(start), dtype=torch.bool, device=start.device),
         )
         problem.require_finite(start, state.model.energies, state.model.gradient)
         progress = Progress(problem, start, state.model.energies)
@@ -100,9 +101,12 @@ class TrustMethod(Method):
         # Comparisons with NaN are false, so that what isn't finite is refused.
         better = (drop > 0) & (step.promised > 0) & model.gradient.isfinite().all(-1)
         gain = torch.where(better, drop / step.promised, torch.nan)
-        lowered = torch.where(better, drop, step.promised.abs())
-        moved = _State(state.active, vector, model, self.next_trust(state.trust, step, gain))
-        return moved.where(better, state), lowered <= tolerance * energy.abs()
+        # Later steps from a place promise little because they are short.
+        hoped = torch.where(state.arrived, step.promised.abs(), torch.inf)
+        converged = torch.where(better, drop, hoped) <= tolerance * energy.abs()
+        trust = self.next_trust(state.trust, step, gain)
+        moved = _State(state.active, vector, model, trust, better)
+        return moved.where(better, state), converged
 
 
 def _model_of_free(problem: Problem, vector: Tensor, free: slice | Tensor) -> LocalModel:
@@ -121,15 +125,19 @@ def _slice_if_contiguous(positions: Int[Tensor, " m"]) -> slice | Tensor:
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """The bodies that still move: which of the batch they are, where, and how far trusted."""
+    """The bodies that still move: which of the batch they are, where, and how far trusted.
+
+    ``arrived`` tells that the last step was taken, so that the next is the first from this place.
+    """
 
     active: Int[Tensor, " M"]
     vector: Float[Tensor, "M n"]
     model: LocalModel
     trust: Float[Tensor, " M"]
+    arrived: Bool[Tensor, " M"]
 
     def where(self, better: Bool[Tensor, " M"], old: _State) -> _State:
-        """This place where it is better than the old one; this trust everywhere."""
+        """This place where it is better than the old one; the rest is this one's."""
         if better.all():
             return self
         vector = torch.where(better[:, None], self.vector, old.vector)
@@ -138,10 +146,11 @@ class _State:
             torch.where(better[:, None], self.model.gradient, old.model.gradient),
             torch.where(better[:, None, None], self.model.hessian, old.model.hessian),
         )
-        return _State(self.active, vector, model, self.trust)
+        return _State(self.active, vector, model, self.trust, self.arrived)
 
     def select(self, keep: Bool[Tensor, " M"]) -> _State:
         """Some of the bodies."""
         energies, gradient, hessian = self.model
         model = LocalModel(energies[:, keep], gradient[keep], hessian[keep])
-        return _State(self.active[keep], self.vector[keep], model, self.trust[keep])
+        vector, trust, arrived = self.vector[keep], self.trust[keep], self.arrived[keep]
+        return _State(self.active[keep], vector, model, trust, arrived)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from vhlib.fitting.solvers.threads import numpy_on_one_thread
 
 class OneByOne(Method):
     """Minimises the bodies of a batch one after the other, with scipy."""
+
+    takes_gradients: ClassVar[bool]
 
     @abstractmethod
     def minimize(self, objective: Objective, limits: Limits) -> int:
@@ -38,16 +41,21 @@ class OneByOne(Method):
         limits: Limits,
     ) -> Solution:
         """Minimise over the free unknowns; ``start`` is left as it is."""
-        bodies = [
-            self._one(Objective(problem.select(slice(i, i + 1)), start[i : i + 1], free), limits)
-            for i in range(len(start))
-        ]
-        if bodies:
-            return Solution.of_bodies(bodies)
-        nobody = Progress(problem, start, problem.energies(start))
-        return nobody.solution(start.clone(), Evaluations.only(energy=nobody.iterations))
+        if self.takes_gradients:
+            energies, gradient = problem.slope(start)
+            problem.require_finite(start, energies, gradient[:, free])
+        else:
+            energies = problem.energies(start)
+            problem.require_finite(start, energies)
+        if not len(start):
+            none = torch.zeros(0, dtype=torch.long, device=start.device)
+            return Progress(problem, start, energies).solution(start, Evaluations.only(energy=none))
+        alone = (slice(i, i + 1) for i in range(len(start)))
+        objectives = (Objective(problem.select(i), start[i], energies[:, i], free) for i in alone)
+        return Solution.of_bodies([self._one(objective, limits) for objective in objectives])
 
     def _one(self, objective: Objective, limits: Limits) -> Solution:
+        objective.asked["gradient" if self.takes_gradients else "energy"] += 1  # for the start
         status = self.minimize(objective, limits)
         objective.progress.stop(torch.tensor([0]), self.reasons[status])
         return objective.solution()
@@ -64,6 +72,7 @@ class LBFGS(OneByOne):
     """
 
     memory: int = 10
+    takes_gradients: ClassVar[bool] = True
 
     @property
     def reasons(self) -> dict[int, StopReason]:
@@ -99,6 +108,8 @@ class Powell(OneByOne):
     evaluations. Source: Powell 1964, by scipy.
     """
 
+    takes_gradients: ClassVar[bool] = False
+
     @property
     def reasons(self) -> dict[int, StopReason]:
         """Zero is the tolerance, two the limit."""
@@ -120,29 +131,33 @@ class Powell(OneByOne):
 class Objective:
     """The problem of one body as scipy wants it: float64 arrays of the free unknowns.
 
-    Where the energy isn't finite it counts as a wall higher than the start.
+    Where the energy isn't finite it counts as a wall, higher than at the start.
     """
 
-    def __init__(self, problem: Problem, vector: Float[Tensor, "1 n"], free: Int[Tensor, " m"]):
+    def __init__(
+        self,
+        problem: Problem,
+        vector: Float[Tensor, "1 n"],
+        energies: Float[Tensor, "T 1"],
+        free: Int[Tensor, " m"],
+    ):
         self._problem, self._vector, self._free = problem, vector, free
         self.start = vector[0, free].double().numpy()
-        energies, gradient = problem.slope(vector)
-        problem.require_finite(vector, energies, gradient[:, free])
         self.progress = Progress(problem, vector, energies)
         self._best, self._least = vector, float(energies.sum())
         self._wall = 2 * abs(self._least) + 1
         self._last = self.start, energies
-        self._counts = {"energy": 0, "gradient": 1}
+        self.asked = {"energy": 0, "gradient": 0}
 
     def energy(self, x: Float[np.ndarray, " m"]) -> float:
         """The energy alone."""
-        self._counts["energy"] += 1
+        self.asked["energy"] += 1
         energies = self._problem.energies(self._at(x))
         return self._seen(x, energies)
 
     def slope(self, x: Float[np.ndarray, " m"]) -> tuple[float, Float[np.ndarray, " m"]]:
         """The energy and its gradient."""
-        self._counts["gradient"] += 1
+        self.asked["gradient"] += 1
         energies, gradient = self._problem.slope(self._at(x))
         gradient = gradient[0, self._free].double()
         if not gradient.isfinite().all():
@@ -161,7 +176,7 @@ class Objective:
 
     def solution(self) -> Solution:
         """What was written down."""
-        counts = {kind: torch.tensor([count]) for kind, count in self._counts.items()}
+        counts = {kind: torch.tensor([count]) for kind, count in self.asked.items()}
         return self.progress.solution(self._best, Evaluations.only(**counts))
 
     def _at(self, x: Float[np.ndarray, " m"]) -> Float[Tensor, "1 n"]:

@@ -14,7 +14,7 @@ from torch import Tensor
 class StopReason(Enum):
     """Why a body's minimisation ended."""
 
-    CONVERGED = "an iteration lowered, or promised to lower, its energy by less than the tolerance"
+    CONVERGED = "an iteration lowered its energy by less than the tolerance, or saw no more to do"
     ITERATION_LIMIT = "it used all its iterations"
     NO_DESCENT = "not even the shortest step lowered its energy"
     NOT_FINITE = "its energy or gradient became infinite or NaN; the best before that was kept"
