@@ -11,6 +11,9 @@ from torch import Tensor
 
 from vhlib.body.keypoints import MIN_CONFIDENCE, Keypoints
 from vhlib.body.skeletons import get_skeleton
+from vhlib.fitting.posed_body import PosedBody
+from vhlib.fitting.starts import PLAUSIBLE_DEPTH
+from vhlib.geometry import PerspectiveCamera
 
 # Points that detectors and SMPL define differently by several centimetres.
 AMBIGUOUS_POINTS: Mapping[str, tuple[str, ...]] = {
@@ -97,6 +100,21 @@ def only(keypoints: Keypoints, names: Sequence[str]) -> SizedKeypoints:
     enough = ((chosen > 0).sum(-1) >= 2)[..., None]
     confidence = torch.where(enough, chosen, keypoints.confidence)
     return _sized(replace(keypoints, confidence=confidence), keypoints.height())
+
+
+def sized_by(keypoints: Keypoints, camera: PerspectiveCamera, body: PosedBody) -> SizedKeypoints:
+    """The same keypoints, a person's size that of an upright body as far away: ``f H / z``.
+
+    The box of the keypoints says as much, but not where one of them is wrong or limbs are unseen.
+    """
+    depth = camera.world_to_camera(body.points)[..., 2].mean(-1).clamp(*PLAUSIBLE_DEPTH)
+    rest = body.regressor.points(
+        body.betas.new_zeros(1, body.betas.shape[-1]),
+        torch.eye(3).to(body.vector).expand(1, *body.rotations.shape[1:]),
+    )
+    height = (rest.amax(-2) - rest.amin(-2))[0, 1]
+    focal_length = (camera.focal_length.to(depth) * body.focal_factor).mean(-1)
+    return _sized(keypoints, focal_length * height / depth)
 
 
 def _astray(

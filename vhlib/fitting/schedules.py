@@ -44,6 +44,8 @@ class Stage:
         keypoints: names of those that count in this stage, all if None. Names that the skeleton
             doesn't have are passed over; a person of whom fewer than two are seen keeps all.
         prepare: what is done to the candidates before: turned, placed (``starts``).
+        remeasure: whether the people's sizes, by which the reprojection is scaled, are taken from
+            their candidates before the stage (``measured``) instead of their keypoints' boxes.
         best_by: names of terms; after the stage each body goes on with the one candidate whose
             energy in these is least. With none, all candidates go on, and at the end the whole
             energy decides.
@@ -63,6 +65,7 @@ class Stage:
     robust: RobustKernel = FINE
     keypoints: tuple[str, ...] | None = None
     prepare: tuple[Preparation, ...] = ()
+    remeasure: bool = False
     best_by: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
 
@@ -82,7 +85,7 @@ class Stage:
                 )
 
 
-CAMERA = ("global_orient", "transl")
+PLACE = ("global_orient", "transl")
 POSE_AND_SHAPE = ("global_orient", "body_pose", "betas")
 ALL_UNKNOWNS = (*POSE_AND_SHAPE, "transl")
 # Chosen on synthetic views by benchmarks/choose_weights.py: the least MPJPE of its grid, and again
@@ -93,18 +96,18 @@ BODY_WEIGHTS = {"reprojection": 1.0, "pose_prior": 3.5, "bending": 6.0, "shape_p
 COLD_START = (
     Stage(
         "camera",
-        CAMERA,
+        PLACE,
         {"reprojection": 1.0},
         15,
         robust=COARSE,
         prepare=(Turn(ALL_AROUND), LeastSquares()),
     ),
-    Stage("body", ALL_UNKNOWNS, BODY_WEIGHTS, 10, best_by=tuple(BODY_WEIGHTS)),
+    Stage("body", ALL_UNKNOWNS, BODY_WEIGHTS, 10, remeasure=True, best_by=tuple(BODY_WEIGHTS)),
     Stage("refine", ALL_UNKNOWNS, BODY_WEIGHTS, 50, 1e-5),
 )
 """Ours, from keypoints alone: four directions are tried."""
 
-WARM_START = (Stage("refine", ALL_UNKNOWNS, BODY_WEIGHTS, 8),)
+WARM_START = (Stage("refine", ALL_UNKNOWNS, BODY_WEIGHTS, 8, remeasure=True),)
 """Ours, from bodies that are nearly right."""
 
 _SIDES = ("left", "right")
@@ -121,7 +124,7 @@ BENDING_PER_POSE = 3.17
 
 TORSO_CAMERA = Stage(
     "camera",
-    CAMERA,
+    PLACE,
     {"reprojection": 1.0, "depth": 100.0},
     100,
     robust=Squares(),
@@ -190,8 +193,8 @@ def _lecture_pose(pose: float) -> Stage:
 
 
 LECTURE_STAGES = (
-    Stage("I initialisation", CAMERA, {"reprojection": 1.0}, 0, prepare=(SimilarTriangles(),)),
-    Stage("II camera", CAMERA, {"reprojection": 1.0, "depth": 10.0}, 30, robust=COARSE),
+    Stage("I initialisation", PLACE, {"reprojection": 1.0}, 0, prepare=(SimilarTriangles(),)),
+    Stage("II camera", PLACE, {"reprojection": 1.0, "depth": 10.0}, 30, robust=COARSE),
     _lecture_pose(404.0),
     _lecture_pose(57.4),
     _lecture_pose(4.78),

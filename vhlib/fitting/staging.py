@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vhlib.fitting.energies import Reprojection
-from vhlib.fitting.observations import only
+from vhlib.fitting.observations import only, sized_by
 from vhlib.fitting.posed_body import PosedBody
 from vhlib.fitting.schedules import Stage
 from vhlib.fitting.solvers import Problem, levenberg_marquardt
@@ -55,15 +55,18 @@ def run_stages(
     """
     check_schedule(schedule, terms, PosedBody(view.regressor, candidates[0]).slices)
     history: list[StageRecord] = []
-    for stage in schedule:
-        problem = stage_problem(terms, stage, view)
+    for position, stage in enumerate(schedule):
         for prepare in stage.prepare:
             candidates = prepare(candidates, view)
+        problem = stage_problem(terms, stage, view)
+        if stage.remeasure:
+            terms = _remeasured(terms, problem, candidates)
+            problem = stage_problem(terms, stage, view)
         candidates, record = _run_stage(problem, stage, candidates)
         history = [*_descended(history, len(candidates)), record]
-        if stage.best_by or stage is schedule[-1]:
+        if stage.best_by or position == len(schedule) - 1:
             best = _best(problem, stage.best_by, candidates)
-            candidates, history = _choose(candidates, history, best)
+            candidates, history = _choose(candidates, best), _chosen_records(history, best)
     history = [StageRecord(r.name, r.energy[:, 0], r.iterations[0]) for r in history]
     return Staged(candidates[0], problem, history)
 
@@ -139,16 +142,30 @@ def _best(problem: Problem, by: Sequence[str], candidates: Tensor) -> Tensor:
     return energy.nan_to_num(nan=torch.inf).view(shape).argmin(0)
 
 
-def _choose(
-    candidates: Tensor, history: Sequence[StageRecord], best: Tensor
-) -> tuple[Tensor, list[StageRecord]]:
-    """One candidate for each body, (1, N, n), and its part of the records."""
-    bodies = torch.arange(candidates.shape[1])
-    records = [
+def _remeasured(terms: Sequence[Term], problem: Problem, candidates: Tensor) -> list[Term]:
+    """The terms with people's sizes as their best candidates have them."""
+    best = _choose(candidates, _best(problem, (), candidates))[0]
+    body = PosedBody(problem.regressor, best)
+    return [
+        replace(term, keypoints=sized_by(term.keypoints, term.camera, body))
+        if isinstance(term, Reprojection)
+        else term
+        for term in terms
+    ]
+
+
+def _choose(candidates: Float[Tensor, "S N n"], best: Tensor) -> Float[Tensor, "1 N n"]:
+    """One candidate for each body."""
+    return candidates[best, torch.arange(candidates.shape[1])][None]
+
+
+def _chosen_records(history: Sequence[StageRecord], best: Tensor) -> list[StageRecord]:
+    """The chosen candidates' part of the records."""
+    bodies = torch.arange(len(best))
+    return [
         StageRecord(r.name, r.energy[:, best, bodies][:, None], r.iterations[best, bodies][None])
         for r in history
     ]
-    return candidates[best, bodies][None], records
 
 
 def _descended(history: Sequence[StageRecord], count: int) -> list[StageRecord]:
