@@ -79,11 +79,28 @@ def test_the_page_gets_a_live_editor_and_a_described_picture(displayed):
     assert plt.get_fignums() == []
 
 
+def test_colab_is_told_where_its_widgets_come_from(displayed, monkeypatch):
+    told = {WIDGET_VIEW: {"colab": {"custom_widget_manager": {"url": "https://example.org"}}}}
+    monkeypatch.setattr(KeypointEditor, "_repr_mimebundle_", lambda self: ({}, told))
+
+    edit_keypoints(PHOTO, standing(), lowered, alt="A person stands")
+
+    ((_, metadata),) = displayed
+    assert metadata[WIDGET_VIEW] == told[WIDGET_VIEW]
+
+
 def test_an_editor_without_words_is_refused(displayed):
     with pytest.raises(ValueError, match="alternative text"):
         edit_keypoints(PHOTO, standing(), lowered, alt=" ")
 
     assert displayed == []
+
+
+def test_several_people_are_refused(displayed):
+    people = Keypoints(standing().xy[None], standing().confidence[None], "coco_17")
+
+    with pytest.raises(ValueError, match=r"one person's keypoints .* found batch axes \(1,\)"):
+        edit_keypoints(PHOTO, people, lowered, alt="A person stands")
 
 
 def test_a_fault_of_the_first_answer_is_raised_in_the_cell():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from html import escape, unescape
 from pathlib import Path
@@ -138,13 +138,18 @@ def uploaded_files(value: dict | tuple) -> list[tuple[str, bytes]]:
     return [(file["name"], bytes(file["content"])) for file in value]
 
 
-def display_widget(widget: DOMWidget, still: bytes, alt: str) -> None:
-    """The live widget, and the picture that stays where no kernel runs."""
+def display_widget(
+    widget: DOMWidget, still: bytes, alt: str, metadata: Mapping[str, object] | None = None
+) -> None:
+    """The live widget, and the picture that stays where no kernel runs.
+
+    still: a JPEG, or nothing. metadata: of the widget's view, for hosts that ask for more.
+    """
     view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
     content = {WIDGET_VIEW: view, "text/plain": alt}
     if still:
         content["image/jpeg"] = b64encode(still).decode()
-    display(content, metadata={"image/jpeg": {"alt": alt}}, raw=True)
+    display(content, metadata={"image/jpeg": {"alt": alt}, **(metadata or {})}, raw=True)
 
 
 class _Canvas:

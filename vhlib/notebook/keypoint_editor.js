@@ -6,7 +6,7 @@
 //
 // All positions are pixels of the whole photo.
 
-const REACH = { mouse: 22, pen: 22, touch: 36 }; // how far from a point it can still be grabbed, CSS px
+const REACH = { mouse: 20, pen: 20, touch: 30 }; // how far from a point it can still be grabbed, CSS px
 const SLOW_MS = 1500; // after this a page says that it waits
 const PATIENCE_MS = 5000; // after this a question counts as lost, and the next move asks again
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };

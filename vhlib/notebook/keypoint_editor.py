@@ -67,13 +67,20 @@ def edit_keypoints(photo: Picture, keypoints: Keypoints, refit: Refit, alt: str)
     """Show one person's keypoints on the photo; while one is dragged, show ``refit(keypoints)``.
 
     At most one call is under way, and the next one takes the latest positions. What ``refit``
-    raises is said in words. A page without a kernel shows the first answer, described by ``alt``;
-    raises ValueError if that says nothing.
+    raises is said in words. A page without a kernel shows the first answer, described by ``alt``.
+
+    Raises:
+        ValueError: ``alt`` says nothing, or these aren't one person's keypoints.
     """
     require_words(alt)
+    if keypoints.confidence.ndim != 1:
+        batch = tuple(keypoints.confidence.shape[:-1])
+        raise ValueError(f"one person's keypoints can be edited, found batch axes {batch}")
     answer = refit(keypoints)
     still = encoded(still_figure(photo, keypoints, answer), "jpeg", {"quality": JPEG_QUALITY})
-    display_widget(KeypointEditor(photo, keypoints, refit, answer, alt), still, alt)
+    editor = KeypointEditor(photo, keypoints, refit, answer, alt)
+    _, metadata = editor._repr_mimebundle_()  # what Colab wants to know of a widget that isn't core
+    display_widget(editor, still, alt, metadata)
 
 
 class KeypointEditor(AnyWidget):
@@ -100,7 +107,7 @@ class KeypointEditor(AnyWidget):
             photo=_photo_file(photo, box),
             scene=_scene(keypoints, box, alt),
             asked={"serial": 0, "xy": keypoints.xy.tolist()},
-            answer=_message(0, answer),
+            answer=message(0, answer),
         )
         self.observe(self._asked, names="asked")
 
@@ -116,7 +123,7 @@ class KeypointEditor(AnyWidget):
         except Exception as error:  # the page has no other place where it could be seen
             kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
             answer = EditorAnswer(text=f"{kind}{error}")
-        self.answer = _message(self.asked["serial"], answer)
+        self.answer = message(self.asked["serial"], answer)
 
 
 def still_figure(photo: Picture, keypoints: Keypoints, answer: EditorAnswer) -> Figure:
@@ -170,18 +177,20 @@ def _scene(keypoints: Keypoints, box: Box, alt: str) -> dict[str, object]:
     }
 
 
-def _message(serial: int, answer: EditorAnswer) -> dict[str, object]:
+def message(serial: int, answer: EditorAnswer) -> dict[str, object]:
     """An answer as the page takes it."""
-    message = {"serial": serial, "text": answer.text, "projected": None, "picture": None}
+    content = {"serial": serial, "text": answer.text, "projected": None, "picture": None}
     if answer.projected is not None:
-        message["projected"] = answer.projected.tolist()
+        content["projected"] = answer.projected.tolist()
     if answer.overlay is not None:
         transparent = answer.overlay.picture.shape[2] == 4
-        kind, options = ("png", {"compress_level": 1}) if transparent else ("jpeg", {"quality": 85})
-        message["picture"] = _picture_file(Image.fromarray(answer.overlay.picture), kind, **options)
-        message["picture_type"] = f"image/{kind}"
-        message["picture_box"] = list(answer.overlay.box)
-    return message
+        kind, options = (
+            ("png", {"compress_level": 1}) if transparent else ("jpeg", {"quality": JPEG_QUALITY})
+        )
+        content["picture"] = _picture_file(Image.fromarray(answer.overlay.picture), kind, **options)
+        content["picture_type"] = f"image/{kind}"
+        content["picture_box"] = list(answer.overlay.box)
+    return content
 
 
 def _picture_file(picture: Image.Image, kind: str, **options: int) -> bytes:
