@@ -127,7 +127,10 @@ class KeypointEditor(AnyWidget):
 
 
 def still_figure(photo: Picture, keypoints: Keypoints, answer: EditorAnswer) -> Figure:
-    """The editor as a picture: photo, overlay, the fit's skeleton and the keypoints."""
+    """The editor as a picture: photo, overlay, the fit's skeleton and the keypoints.
+
+    Without the words, which may tell the time that a fit took on some machine.
+    """
     left, top, right, bottom = crop_window(keypoints, photo, MARGIN)
     height = 6.0
     width = height * (right - left) / (bottom - top)
@@ -140,8 +143,6 @@ def still_figure(photo: Picture, keypoints: Keypoints, answer: EditorAnswer) -> 
     if answer.projected is not None:
         draw_bones(axes, answer.projected, get_skeleton(keypoints.skeleton), "black")
     draw_keypoints(axes, keypoints)
-    if answer.text:
-        axes.set_title(answer.text, fontsize=9, wrap=True)
     return figure
 
 
