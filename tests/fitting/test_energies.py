@@ -1,118 +1,22 @@
-"""Every term: its value by hand, its Jacobian against numeric derivatives, its limits."""
+"""SMPLify's own terms: their values by hand, and their limits. See test_every_term.py too."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
 
-import vhlib
-from tests.fitting.conftest import make_views
-from tests.random_body import random_model
-from vhlib.body import SMPL, Keypoints
+from vhlib.body import Keypoints
 from vhlib.body.skeletons import SMPL_24
 from vhlib.fitting.energies import (
     BENT_JOINTS,
     Bending,
-    PosePrior,
     Reprojection,
     ShapePrior,
 )
 from vhlib.fitting.posed_body import PosedBody, pack
-from vhlib.fitting.priors.gmm import read_mixture
 from vhlib.fitting.robust import GemanMcClure
-from vhlib.fitting.solvers import Problem
-from vhlib.fitting.terms import Term
-from vhlib.geometry import PerspectiveCamera, axis_angle_to_matrix
-
-PRIOR_FILE = Path(vhlib.__file__).parent / "assets" / "priors" / "gmm.npz"
-
-
-@pytest.fixture(scope="module")
-def body(small_body) -> PosedBody:
-    """Two candidates near, but not at, the truth of two views, in double precision."""
-    views = make_views(small_body, count=2, seed=3)
-    g = torch.Generator().manual_seed(1)
-    vector = pack(views.truth).double()
-    vector = vector + 0.05 * torch.randn(vector.shape, generator=g, dtype=torch.float64)
-    double = SMPL(random_model(num_vertices=800, seed=5)).double()
-    return PosedBody(double.keypoint_regressor("openpose_25"), vector)
-
-
-@pytest.fixture(scope="module")
-def reprojection(small_body) -> Reprojection:
-    views = make_views(small_body, count=2, seed=3)
-    g = torch.Generator().manual_seed(2)
-    # An exterior pose for the camera, so that its rotation is seen by the Jacobian too.
-    T = torch.eye(4, dtype=torch.float64)
-    T[:3, :3] = axis_angle_to_matrix(torch.tensor([0.1, -0.2, 0.3], dtype=torch.float64))
-    T[:3, 3] = torch.tensor([0.1, 0.2, 0.3])
-    camera = PerspectiveCamera((1200.0, 1100.0), (400.0, 500.0), (800, 1000), T)
-    keypoints = Keypoints(
-        views.keypoints.xy.double(),
-        torch.rand(2, 25, generator=g, dtype=torch.float64),
-        "openpose_25",
-    )
-    return Reprojection(camera.to(torch.float64), keypoints)
-
-
-def all_terms(reprojection: Reprojection) -> list[Term]:
-    return [
-        reprojection,
-        PosePrior(read_mixture(PRIOR_FILE, torch.float64)),
-        Bending(),
-        ShapePrior(),
-    ]
-
-
-def numeric_jacobian(term: Term, body: PosedBody, step: float = 1e-6) -> torch.Tensor:
-    columns = []
-    for i in range(body.vector.shape[-1]):
-        delta = torch.zeros_like(body.vector)
-        delta[:, i] = step
-        ahead = term.residuals(PosedBody(body.regressor, body.vector + delta))
-        behind = term.residuals(PosedBody(body.regressor, body.vector - delta))
-        columns.append((ahead - behind) / (2 * step))
-    return torch.stack(columns, -1)
-
-
-@pytest.mark.parametrize("which", range(4))
-def test_jacobians_equal_finite_differences(body, reprojection, which):
-    term = all_terms(reprojection)[which]
-    numeric = numeric_jacobian(term, body)
-    error = (term.jacobian(body) - numeric).norm() / numeric.norm()
-    assert error < 1e-7
-
-
-@pytest.mark.parametrize("which", [0, 2, 3])
-def test_written_jacobians_equal_the_automatic_ones(body, reprojection, which):
-    term = all_terms(reprojection)[which]
-    torch.testing.assert_close(term.jacobian(body), Term.jacobian(term, body), rtol=0, atol=1e-9)
-
-
-@pytest.mark.parametrize("which", range(4))
-def test_quadratics_have_the_gradient_of_the_energy(body, reprojection, which):
-    term = all_terms(reprojection)[which]
-    vector = body.vector.clone().requires_grad_()
-    term.energy(PosedBody(body.regressor, vector)).sum().backward()
-    quadratic = Problem(body.regressor, [(term, 1.0)]).quadratic(body.vector)
-    torch.testing.assert_close(quadratic.energy, term.energy(body))
-    error = (quadratic.gradient - vector.grad).norm() / vector.grad.norm()
-    assert error < 1e-10
-
-
-def test_a_wrong_jacobian_is_caught(body, reprojection):
-    """The checks above can fail: one per cent off is found."""
-
-    class SlightlyOff(Reprojection):
-        def jacobian(self, body):
-            return super().jacobian(body) * 0.99
-
-    planted = SlightlyOff(reprojection.camera, reprojection.keypoints)
-    numeric = numeric_jacobian(planted, body)
-    assert (planted.jacobian(body) - numeric).norm() / numeric.norm() > 1e-3
 
 
 def test_geman_mcclure_saturates_and_its_pull_peaks():

@@ -112,6 +112,8 @@ def differentiate(
     Bodies don't know of each other, so one backward pass a value serves the whole batch. The passes
     end at the points, whose motion is known; ``d f = (f by vector) + (f by points) d points``.
     """
+    if body.vector.requires_grad:
+        body = PosedBody(body.regressor, body.vector.detach())
     with torch.enable_grad():
         apart = IndependentPoints(body.regressor, body.vector.detach().requires_grad_(), body)
         values = function(apart)

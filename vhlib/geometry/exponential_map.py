@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vhlib.geometry.rotations import skew
+
 # Below this angle the closed form of (a - sin a) / a^3 cancels; the series has ended by 1e-16.
 _SMALL_ANGLE = 0.5
 _SERIES = tuple((-1) ** k / math.factorial(2 * k + 3) for k in range(1, 7))  # after 1 / 3!
@@ -37,21 +39,10 @@ def exponential_map(axis_angle: Float[Tensor, "*batch 3"]) -> ExponentialMap:
     factors = torch.stack([torch.cos(angle), s, s, b, b, _sine_remainder(angle.square(), s)], -1)
     # (3, *batch, 2, 1, 1): the factors of I, [w]x and w w^T in R and in J_l.
     straight, cross, outer = factors.unflatten(-1, (3, 2))[..., None, None].movedim(-4, 0)
-    identity, generators = _constants(axis_angle)
-    w_cross = (axis_angle @ generators).unflatten(-1, (1, 3, 3))
+    w_cross = skew(axis_angle)[..., None, :, :]
     w_outer = (axis_angle[..., :, None] * axis_angle[..., None, :])[..., None, :, :]
-    both = straight * identity + cross * w_cross + outer * w_outer
+    both = straight * torch.eye(3).to(w_cross) + cross * w_cross + outer * w_outer
     return ExponentialMap(*both.unbind(-3))
-
-
-def _constants(like: Tensor) -> tuple[Float[Tensor, "3 3"], Float[Tensor, "3 9"]]:
-    """The identity, and the rows ``[e_i]x`` of which ``[w]x`` is a sum."""
-    return _IDENTITY.to(like), _GENERATORS.to(like)
-
-
-_IDENTITY = torch.eye(3)
-# [e_i]x u = e_i x u: minus the Levi-Civita symbol.
-_GENERATORS = torch.linalg.cross(_IDENTITY[:, None, :], _IDENTITY[None], dim=-1).mT.flatten(1)
 
 
 def _sine_remainder(squared: Tensor, s: Tensor) -> Tensor:

@@ -55,8 +55,7 @@ class CMAES(Method):
             done = torch.tensor([colony.is_done(limits.tolerance) for colony in moving])
             progress.stop(active[done], StopReason.CONVERGED)
             active = active[~done]
-        size = colonies[0].size if colonies else 0
-        evaluations = Evaluations.only(energy=1 + size * progress.iterations)
+        evaluations = Evaluations.only(energy=1 + colonies[0].size * progress.iterations)
         return progress.solution(progress.vector, evaluations)
 
 

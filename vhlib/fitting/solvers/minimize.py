@@ -15,7 +15,8 @@ from vhlib.fitting.solvers.least_squares import Damping, Dogleg, GaussNewton, Le
 from vhlib.fitting.solvers.method import Limits, Method
 from vhlib.fitting.solvers.one_by_one import LBFGS, Powell
 from vhlib.fitting.solvers.problem import Problem
-from vhlib.fitting.solvers.solution import Solution
+from vhlib.fitting.solvers.progress import Progress
+from vhlib.fitting.solvers.solution import Evaluations, Solution
 from vhlib.fitting.solvers.threads import one_thread
 
 METHODS: Mapping[str, Method] = MappingProxyType(
@@ -65,6 +66,9 @@ def minimize(
         method = METHODS[method]
     if free is None:
         free = problem.positions("global_orient", "body_pose", "betas", "transl")
+    if not len(start):  # which no term need know of
+        nobody = Progress(problem, start, start.new_zeros(len(problem.terms), 0))
+        return nobody.solution(start.clone(), Evaluations.only(energy=nobody.iterations))
     return method(problem, start, free, Limits(iterations, tolerance))
 
 

@@ -47,9 +47,6 @@ class OneByOne(Method):
         else:
             energies = problem.energies(start)
             problem.require_finite(start, energies)
-        if not len(start):
-            none = torch.zeros(0, dtype=torch.long, device=start.device)
-            return Progress(problem, start, energies).solution(start, Evaluations.only(energy=none))
         alone = (slice(i, i + 1) for i in range(len(start)))
         objectives = (Objective(problem.select(i), start[i], energies[:, i], free) for i in alone)
         return Solution.of_bodies([self._one(objective, limits) for objective in objectives])
