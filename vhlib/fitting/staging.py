@@ -95,10 +95,19 @@ def check_schedule(
                 f"stage {stage.name!r} frees {', '.join(blocks)}, the unknowns are "
                 f"{', '.join(slices)}"
             )
+        if not stage.free:
+            raise ValueError(
+                f"stage {stage.name!r} frees nothing: name some of {', '.join(slices)}"
+            )
         unknown = [name for name in stage.weights if name not in (*names, *stage.optional)]
         if unknown:
             raise ValueError(
                 f"stage {stage.name!r} weighs {', '.join(unknown)}, the terms are "
+                f"{', '.join(names)}"
+            )
+        if not set(stage.weights) & set(names):
+            raise ValueError(
+                f"stage {stage.name!r} weighs no term that there is: name some of "
                 f"{', '.join(names)}"
             )
 
