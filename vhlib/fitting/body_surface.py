@@ -1,0 +1,72 @@
+"""The mesh of posed bodies and the motion of its vertices, for terms that look at the surface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vhlib.body import SMPL
+from vhlib.body.point_regressor import RestModel
+from vhlib.body.vertex_regressor import VertexRegressor
+from vhlib.fitting.posed_body import PosedBody
+from vhlib.geometry import PerspectiveCamera
+from vhlib.geometry.outlines import MeshEdges, mesh_edges
+
+
+@dataclass(frozen=True, eq=False)
+class BodySurface:
+    """The mesh of a body model, with what is made of it once."""
+
+    smpl: SMPL
+
+    @cached_property
+    def edges(self) -> MeshEdges:
+        """Edges and the faces beside them."""
+        return mesh_edges(self.smpl.faces)
+
+    @cached_property
+    def model(self) -> RestModel:
+        """The linear part of the body."""
+        return self.smpl.rest_model()
+
+    def vertices(self, body: PosedBody) -> Float[Tensor, "N V 3"]:
+        """All vertices, metres."""
+        return self.smpl(**vars(body.parameters())).vertices
+
+    def follow(self, vertices: Int[Tensor, "N K"], body: PosedBody) -> PosedBody:
+        """The same bodies with some of their own vertices for points."""
+        return PosedBody(VertexRegressor(self.model, vertices), body.vector)
+
+
+def in_view(
+    camera: PerspectiveCamera, body: PosedBody, points: Float[Tensor, "N P 3"]
+) -> Float[Tensor, "N P 3"]:
+    """Points in the camera's axes, drawn apart sideways by the bodies' focal factors.
+
+    The camera as it is sees them there where one with the bodies' focal lengths would.
+    """
+    points = camera.world_to_camera(points)
+    sideways = points[..., :2] * body.focal_factor[:, None]
+    return torch.cat([sideways, points[..., 2:]], -1)
+
+
+def projected_motion(camera: PerspectiveCamera, body: PosedBody) -> Float[Tensor, "N K 2 n"]:
+    """How the pixels of the bodies' points move by the unknowns.
+
+    ``d u = f (dX - X/Z dZ) / Z``, likewise v, along the analytic motion of the points. By the
+    logarithm of the focal length, a pixel moves as far as it lies from the principal point.
+    """
+    points = camera.world_to_camera(body.points)
+    rotation = camera.T_camera_world[..., :3, :3].to(points)
+    motion = rotation[..., None, :, :] @ body.points_jacobian
+    focal_length = (camera.focal_length.to(points) * body.focal_factor)[:, None]
+    depth = points[..., 2:]
+    slope = points[..., :2] / depth
+    across = motion[..., :2, :] - slope[..., None] * motion[..., 2:, :]
+    pixels = (focal_length / depth)[..., None] * across
+    pixels[..., body.slices["focal_length"]] = (focal_length * slope)[..., None]
+    return pixels
