@@ -79,8 +79,7 @@ def edit_keypoints(photo: Picture, keypoints: Keypoints, refit: Refit, alt: str)
     answer = refit(keypoints)
     still = encoded(still_figure(photo, keypoints, answer), "jpeg", {"quality": JPEG_QUALITY})
     editor = KeypointEditor(photo, keypoints, refit, answer, alt)
-    _, metadata = editor._repr_mimebundle_()  # what Colab wants to know of a widget that isn't core
-    display_widget(editor, still, alt, metadata)
+    display_widget(editor, still, alt, _host_metadata(editor))
 
 
 class KeypointEditor(AnyWidget):
@@ -144,6 +143,12 @@ def still_figure(photo: Picture, keypoints: Keypoints, answer: EditorAnswer) -> 
         draw_bones(axes, answer.projected, get_skeleton(keypoints.skeleton), "black")
     draw_keypoints(axes, keypoints)
     return figure
+
+
+def _host_metadata(widget: AnyWidget) -> dict[str, object]:
+    """Where Colab finds the code of widgets that aren't core, if this version of anywidget says."""
+    bundle = getattr(widget, "_repr_mimebundle_", None)  # not with anywidget 0.9 on ipywidgets 7
+    return {} if bundle is None else bundle()[1]
 
 
 def _photo_file(photo: Picture, box: Box) -> bytes:
