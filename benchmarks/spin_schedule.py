@@ -6,9 +6,9 @@ squared change of depth; then the body stage, free are pose, shape and root orie
 
     sum conf^2 rho(r) + 4.78^2 E_gmm + 15.2^2 sum exp(+-theta)^2 + 5^2 |betas|^2,
 
-rho Geman and McClure's at 100 crop pixels for each coordinate. Unknowns are axis-angles, Adam's step
-is 1e-2. Points that detectors and SMPL define differently are ignored in the body stage, on a copy
-of the confidences. The prior is our ``GaussianMixturePrior``, which costs less than SPIN's.
+rho Geman and McClure's at 100 crop pixels for each coordinate. Unknowns are axis-angles, Adam's
+step is 1e-2. Points that detectors and SMPL define differently are ignored in the body stage, on a
+copy of the confidences. The prior is our ``GaussianMixturePrior``, which costs less than SPIN's.
 """
 
 from __future__ import annotations

@@ -243,6 +243,12 @@ def test_an_unknown_method_or_block_is_named(bowl):
         problem.positions("betas", "pose")
 
 
+def test_something_must_be_free(bowl):
+    problem, target = bowl
+    with pytest.raises(ValueError, match="nothing is free"):
+        minimize(problem, target, torch.arange(0))
+
+
 def test_one_undamped_step_solves_a_quadratic(bowl):
     problem, target = bowl
     undamped = LevenbergMarquardt(Damping(start=0.0, smallest=0.0))

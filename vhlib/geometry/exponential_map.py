@@ -13,7 +13,9 @@ from vhlib.geometry.rotations import skew
 
 # Below this angle the closed form of (a - sin a) / a^3 cancels; the series has ended by 1e-16.
 _SMALL_ANGLE = 0.5
-_SERIES = tuple((-1) ** k / math.factorial(2 * k + 3) for k in range(1, 7))  # after 1 / 3!
+_SERIES = torch.tensor(  # after its first term, 1 / 6
+    [(-1) ** k / math.factorial(2 * k + 3) for k in range(1, 7)], dtype=torch.float64
+)
 
 
 class ExponentialMap(NamedTuple):
@@ -49,5 +51,5 @@ def _sine_remainder(squared: Tensor, s: Tensor) -> Tensor:
     """``(a - sin a) / a^3`` from ``a^2`` and ``s``, by its power series where that cancels."""
     small = squared < _SMALL_ANGLE**2
     near = torch.where(small, squared, 0.0)[..., None].expand(*squared.shape, len(_SERIES))
-    series = 1 / 6 + near.cumprod(-1) @ squared.new_tensor(_SERIES)
+    series = 1 / 6 + near.cumprod(-1) @ _SERIES.to(squared)
     return torch.where(small, series, (1 - s) / torch.where(small, 1.0, squared))

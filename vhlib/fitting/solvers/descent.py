@@ -74,8 +74,6 @@ class TrustMethod(Method):
         progress = Progress(problem, start, state.model.energies)
         moving = problem
         for _ in range(limits.iterations):
-            if not len(state.active):
-                break
             state, converged = self._advance(moving, state, free, limits.tolerance)
             exhausted = self.exhausted(state.trust) & ~converged
             progress.add(state.active, state.vector, state.model.energies)
@@ -83,6 +81,8 @@ class TrustMethod(Method):
             if done.any():
                 progress.stop(state.active[converged], StopReason.CONVERGED)
                 progress.stop(state.active[exhausted], StopReason.NO_DESCENT)
+                if done.all():
+                    break
                 state = state.select(~done)
                 moving = problem.select(state.active)
         evaluations = Evaluations.only(jacobian=progress.iterations + 1)

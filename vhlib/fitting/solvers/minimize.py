@@ -57,8 +57,8 @@ def minimize(
         tolerance: a body is done when an iteration lowers its energy by less than this share.
 
     Raises:
-        ValueError: an unknown method, or an energy or gradient that isn't finite at the start; it
-            names the term and the sample.
+        ValueError: an unknown method, nothing that is free, or an energy or gradient that isn't
+            finite at the start; it names the term and the sample.
     """
     if isinstance(method, str):
         if method not in METHODS:
@@ -66,6 +66,8 @@ def minimize(
         method = METHODS[method]
     if free is None:
         free = problem.positions("global_orient", "body_pose", "betas", "transl")
+    if not len(free):
+        raise ValueError("nothing is free: expected at least one position in the vector")
     if not len(start):  # which no term need know of
         nobody = Progress(problem, start, start.new_zeros(len(problem.terms), 0))
         return nobody.solution(start.clone(), Evaluations.only(energy=nobody.iterations))
