@@ -15,9 +15,11 @@ from torch import Tensor
 from vhlib.body import SMPL, BodyParameters, Keypoints
 from vhlib.body.skeletons import OPENPOSE_25B, SMPL_24
 from vhlib.data import four_cameras
+from vhlib.data.detection import detect_people
 from vhlib.data.downloads import DataUnavailable
 from vhlib.data.four_cameras import LIMB_JOINTS, FourCameraClip
 from vhlib.geometry import PerspectiveCamera, axis_angle_to_matrix
+from vhlib.geometry.rasterizer import rasterize
 from vhlib.geometry.rendering import overlay, render_shaded
 
 FRAMES = 100
@@ -80,6 +82,12 @@ class StandInClip:
         for index in range(FRAMES) if indices is None else indices:
             yield self.frame(camera_index, index)
 
+    def mask(self, camera_index: int, index: int) -> Float[Tensor, "H W"]:
+        """Which pixels of a frame the body covers."""
+        camera, body = self.cameras[camera_index], self.bodies[index]
+        vertices = self.smpl(**vars(body)).vertices
+        return (rasterize(vertices, self.smpl.faces, camera).triangle_ids >= 0).float()
+
     def truth(self) -> Float[Tensor, "T 12 3"]:
         """World positions of ``LIMB_JOINTS``, metres; exact."""
         points = self.smpl.keypoints("openpose_25b", **vars(self.bodies))
@@ -107,6 +115,24 @@ def stand_in_clip() -> StandInClip:
     confidence = torch.where(face, FACE_CONFIDENCE, BODY_CONFIDENCE).expand(xy.shape[:-1])
     detections = Keypoints(xy + DETECTOR_NOISE * noise, confidence, "openpose_25b")
     return StandInClip(cameras, detections, smpl, bodies)
+
+
+def person_mask(
+    clip: FourCameraClip | StandInClip, camera_index: int, index: int
+) -> Float[Tensor, "H W"]:
+    """The subject's share of each pixel of a frame, as our detector sees it; exact of a stand-in.
+
+    Raises:
+        ValueError: the detector finds nobody.
+    """
+    if isinstance(clip, StandInClip):
+        return clip.mask(camera_index, index)
+    people = detect_people(clip.frame(camera_index, index))
+    if not len(people):
+        raise ValueError(f"the detector finds nobody in frame {index} of camera {camera_index}")
+    there = clip.keypoints(camera_index)[index].xy.median(0).values
+    nearest = (people.keypoints.xy.median(1).values - there).norm(dim=-1).argmin()
+    return people.mask(int(nearest))
 
 
 def labelled_wall() -> UInt8[np.ndarray, "H W 3"]:
