@@ -310,6 +310,7 @@ def notebook(lab, page) -> Page:
     cells = [nbformat.v4.new_code_cell(cell.strip()) for cell in CELLS]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), lab.notebooks / NOTEBOOK)
+    page.set_viewport_size({"width": 1280, "height": 2900})  # Lab takes away cells out of sight
     page.goto(lab.page_of(NOTEBOOK))
     run_all(page)
     return page
@@ -397,6 +398,9 @@ def check_switches(page: Page) -> None:
 
 def test_in_lab_the_fit_follows(notebook):
     page = notebook
+    check_stepper(page)
+    check_switches(page)
+
     other = fit_lines(editor_in_lab(page, 1))
     edited = editor_in_lab(page, 0)
     start, words = fit_lines(edited), edited.locator(".words")
@@ -425,10 +429,6 @@ def test_in_lab_the_fit_follows(notebook):
     print(words.inner_text())
     assert statistics.median(times) < 2000, "a drag would feel dead"
 
-    check_stepper(page)
-    check_switches(page)
-    page.screenshot(path="/tmp/editor/stepper.png")
-    edited = editor_in_lab(page, 0)
     restart_kernel(page)
     edited.get_by_role("button", name="right wrist").press("ArrowRight")
     expect(edited.locator(".note")).to_contain_text("run this cell again")
