@@ -40,6 +40,7 @@ class Reprojection(Term):
     keypoints: Keypoints
     robust: RobustKernel = SMPLIFY_KERNEL
     name: ClassVar[str] = "reprojection"
+    looks_at_pose: ClassVar[bool] = False
     PERSON_HEIGHT: ClassVar[float] = 200.0
 
     @cached_property

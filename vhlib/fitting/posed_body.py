@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vhlib.body import BodyParameters
 from vhlib.body.point_regressor import PointJacobian, PointRegressor
+from vhlib.fitting.rigid_points import RigidPoints
 from vhlib.geometry.exponential_map import ExponentialMap, exponential_map
 from vhlib.geometry.rotations import matrix_to_axis_angle
 
@@ -53,7 +54,7 @@ class PosedBody:
     Everything is computed when it is first asked for, and once.
     """
 
-    regressor: PointRegressor
+    regressor: PointRegressor | RigidPoints
     vector: Float[Tensor, "N n"]
 
     @cached_property

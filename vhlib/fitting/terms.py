@@ -45,6 +45,8 @@ class Term:
     """
 
     name: ClassVar[str]
+    looks_at_pose: ClassVar[bool] = True
+    """False promises that all it asks of a body are points, translation and focal length."""
 
     def residuals(self, body: PosedBody) -> Float[Tensor, "N m"]:
         """What the term wants to be zero."""

@@ -14,6 +14,7 @@ from vhlib.fitting.solvers.cma_es import CMAES
 from vhlib.fitting.solvers.least_squares import Damping, Dogleg, GaussNewton, LevenbergMarquardt
 from vhlib.fitting.solvers.method import Limits, Method
 from vhlib.fitting.solvers.one_by_one import LBFGS, Powell
+from vhlib.fitting.solvers.placement import Placement
 from vhlib.fitting.solvers.problem import Problem
 from vhlib.fitting.solvers.progress import Progress
 from vhlib.fitting.solvers.solution import Evaluations, Solution
@@ -45,6 +46,9 @@ def minimize(
 ) -> Solution:
     """Minimise the energy of each body from its start.
 
+    Bodies of which only the place is free are minimised as rigid points, which is the same energy
+    for a fraction of the time.
+
         free = problem.positions("body_pose", "betas")
         solution = minimize(problem, start, free, Adam(step=0.02), iterations=200)
 
@@ -71,7 +75,11 @@ def minimize(
     if not len(start):  # which no term need know of
         nobody = Progress(problem, start, start.new_zeros(len(problem.terms), 0))
         return nobody.solution(start.clone(), Evaluations.only(energy=nobody.iterations))
-    return method(problem, start, free, Limits(iterations, tolerance))
+    limits = Limits(iterations, tolerance)
+    placement = Placement.of(problem, start, free)
+    if placement is None:
+        return method(problem, start, free, limits)
+    return placement.complete(method(placement.problem, placement.start, placement.free, limits))
 
 
 def levenberg_marquardt(

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from vhlib.body.point_regressor import PointRegressor
 from vhlib.fitting.posed_body import PosedBody, unknown_slices
-from vhlib.fitting.terms import Term
+from vhlib.fitting.rigid_points import RigidPoints
+from vhlib.fitting.terms import Quadratic, Term
 
 
 class LocalModel(NamedTuple):
@@ -32,7 +33,7 @@ class LocalModel(NamedTuple):
 class Problem:
     """``E(x) = sum_t weight_t^2 E_t(x)`` for N bodies, each with its own unknowns x."""
 
-    regressor: PointRegressor
+    regressor: PointRegressor | RigidPoints
     terms: Sequence[tuple[Term, float]]
 
     @property
@@ -129,11 +130,13 @@ class Problem:
 
     def select(self, index) -> Problem:
         """The same problem for some of the bodies."""
-        terms = [(term.select(index), weight) for term, weight in self.terms]
-        return Problem(self.regressor, terms)
+        regressor = self.regressor
+        if isinstance(regressor, RigidPoints):
+            regressor = regressor.select(index)
+        return Problem(regressor, [(term.select(index), weight) for term, weight in self.terms])
 
 
-def _add(gradient: Tensor, hessian: Tensor, part, factor: float) -> None:
+def _add(gradient: Tensor, hessian: Tensor, part: Quadratic, factor: float) -> None:
     """Add a term's model, where its unknowns stand."""
     at = part.unknowns
     if isinstance(at, slice):
