@@ -36,12 +36,13 @@ def replay(
     """
     moments = [Moment(schedule[0].name, 0, fit([replace(schedule[0], iterations=0)]))]
     for number, stage in enumerate(schedule):
-        before, step = list(schedule[:number]), 0
+        before, step, taken = list(schedule[:number]), 0, None
         while step < stage.iterations:
             step = min(step + every, stage.iterations)
             now = fit([*before, replace(stage, iterations=step)])
-            taken = int(now.history[-1].iterations.max())
-            moments.append(Moment(stage.name, taken, now))
+            already, taken = taken, int(now.history[-1].iterations.max())
+            if taken != already:
+                moments.append(Moment(stage.name, taken, now))
             if taken < step:
                 break
     return moments
