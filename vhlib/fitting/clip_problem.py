@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -81,24 +82,24 @@ class ClipProblem:
         """Gauss-Newton for the smoothness, for the other terms what they are in single frames."""
         single = self.frames.quadratic(vector)
         body = PosedBody(self.frames.regressor, vector)
-        # In this order, since the Jacobian gives the points too.
-        jacobian = body.points_jacobian.flatten(1, 2)
+        # In this order, since the Jacobian gives the points too. In float64, since a stiff tie adds
+        # numbers to the Hessian beside which what a frame alone knows would be lost in float32.
+        jacobian = body.points_jacobian.flatten(1, 2).double()
         by_frame, by_shared = jacobian[..., self.free], jacobian[..., self.shared]
         factor = 2 * (self.weight * self.fps**2) ** 2
-        pull = factor * _transposed_difference(
-            second_difference(body.points.flatten(1)), len(vector)
-        )
-        tied = factor * _transposed_difference(second_difference(by_shared), len(vector))
+        points, frames = body.points.double().flatten(1), len(vector)
+        pull = factor * _folded(second_difference(points), frames)[..., None]
+        tied = factor * _folded(second_difference(by_shared), frames)
         ties = [
             factor * c[:, None, None] * (by_frame[: len(c)].mT @ by_frame[k:])
-            for k, c in enumerate(_difference_products(len(vector), vector))
+            for k, c in enumerate(_difference_products(frames))
         ]
+        gradient, hessian = single.gradient.double(), single.hessian.double()
         free, shared = self.free, self.shared
-        hessian = single.hessian
         return ClipModel(
             single.energy + self._smoothness(body.points),
-            single.gradient[:, free] + (by_frame.mT @ pull[..., None])[..., 0],
-            (single.gradient[:, shared] + (by_shared.mT @ pull[..., None])[..., 0]).sum(0),
+            gradient[:, free] + (by_frame.mT @ pull)[..., 0],
+            (gradient[:, shared] + (by_shared.mT @ pull)[..., 0]).sum(0),
             Band(hessian[:, free[:, None], free] + ties[0], *ties[1:]),
             hessian[:, free[:, None], shared] + by_frame.mT @ tied,
             (hessian[:, shared[:, None], shared] + by_shared.mT @ tied).sum(0),
@@ -113,24 +114,22 @@ class ClipProblem:
 
 def second_difference(values: Float[Tensor, "T ..."]) -> Float[Tensor, "T2 ..."]:
     """``v_{t-1} - 2 v_t + v_{t+1}`` of all frames but the first and the last."""
-    if len(values) < len(_STENCIL):
-        return values[:0]
-    last = len(values) - 2
-    return sum(s * values[k : last + k] for k, s in enumerate(_STENCIL))
+    inner = max(len(values) - 2, 0)
+    return sum(s * values[k : k + inner] for k, s in enumerate(_STENCIL))
 
 
-def _transposed_difference(values: Float[Tensor, "T2 ..."], frames: int) -> Tensor:
-    """The transpose of `second_difference`: back to so many frames."""
-    result = values.new_zeros(frames, *values.shape[1:])
+def _folded(differences: Float[Tensor, "T2 ..."], frames: int) -> Float[Tensor, "T ..."]:
+    """The transpose of `second_difference`, back to so many frames."""
+    result = differences.new_zeros(frames, *differences.shape[1:])
     for k, s in enumerate(_STENCIL):
-        result[k : len(values) + k] += s * values
+        result[k : k + len(differences)] += s * differences
     return result
 
 
-def _difference_products(frames: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _difference_products(frames: int) -> list[Tensor]:
     """Diagonals 0, 1 and 2 of ``D^T D``, D being the matrix of `second_difference`."""
-    diagonals = tuple(like.new_zeros(max(frames - k, 0)) for k in range(3))
+    diagonals = [torch.zeros(max(frames - k, 0), dtype=torch.float64) for k in range(3)]
     for i, a in enumerate(_STENCIL):
-        for j, b in enumerate(_STENCIL[i:]):
-            diagonals[j][i : max(frames - 2, 0) + i] += a * b
+        for k, b in enumerate(_STENCIL[i:]):
+            diagonals[k][i : i + max(frames - 2, 0)] += a * b
     return diagonals

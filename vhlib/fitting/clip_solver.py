@@ -65,13 +65,12 @@ def _damped_step(
     model: ClipModel, lam: float, floor: float
 ) -> tuple[Float[Tensor, "T F"], Float[Tensor, " S"], float]:
     """The steps of the frames and of what they share, and the drop that the model promises."""
-    by_frame, by_shared = model.by_frame.double(), model.by_shared.double()
-    border = model.border.double()
+    by_frame, by_shared, border = model.by_frame, model.by_shared, model.border
     diagonal, band = _damped(model.band, lam, floor)
     solved = solve_banded(band, torch.cat([-by_frame[..., None], border], -1))
     alone, coupled = solved[..., 0], solved[..., 1:]
-    corner_diagonal = model.corner.double().diagonal()
-    corner = model.corner.double() + lam * torch.diag(corner_diagonal)
+    corner_diagonal = model.corner.diagonal()
+    corner = model.corner + lam * torch.diag(corner_diagonal)
     schur = corner - torch.einsum("tfs,tfr->sr", border, coupled)
     right = -by_shared - torch.einsum("tfs,tf->s", border, alone)
     shared = torch.linalg.solve(schur, right)
@@ -82,13 +81,12 @@ def _damped_step(
     return frames, shared, float(promised) / 2
 
 
-def _damped(band: Band, lam: float, floor: float) -> tuple[Tensor, Band]:
-    """The diagonal that is damped, and the band in float64 with it added."""
-    diagonal = band.diagonal.diagonal(dim1=-2, dim2=-1).double()
+def _damped(band: Band, lam: float, floor: float) -> tuple[Float[Tensor, "T F"], Band]:
+    """The diagonal that is damped, and the band with it added."""
+    diagonal = band.diagonal.diagonal(dim1=-2, dim2=-1)
     # An unknown that no term feels would leave the system singular.
     diagonal = diagonal.clamp(min=floor * diagonal.amax(-1, keepdim=True))
-    damped = band.diagonal.double() + torch.diag_embed(lam * diagonal)
-    return diagonal, Band(damped, band.first.double(), band.second.double())
+    return diagonal, band._replace(diagonal=band.diagonal + torch.diag_embed(lam * diagonal))
 
 
 def solve_banded(band: Band, right: Float[Tensor, "T F R"]) -> Float[Tensor, "T F R"]:

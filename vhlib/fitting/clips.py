@@ -18,7 +18,8 @@ from torch import Tensor
 from vhlib.body import SMPL, BodyParameters, Keypoints
 from vhlib.fitting.clip_problem import SMOOTHNESS, ClipProblem
 from vhlib.fitting.clip_solver import minimize_clip
-from vhlib.fitting.gaps import nearest_seen, somebody_seen, usable_with_gaps
+from vhlib.fitting.gaps import nearest_seen, silenced, somebody_seen
+from vhlib.fitting.observations import sized_by, usable_keypoints
 from vhlib.fitting.posed_body import PosedBody, pack, unknown_slices
 from vhlib.fitting.priors import load_pose_prior
 from vhlib.fitting.priors.gmm import GaussianMixturePrior
@@ -29,9 +30,7 @@ from vhlib.fitting.starts import View
 from vhlib.fitting.terms import Term
 from vhlib.geometry import PerspectiveCamera
 
-CLIP_STAGE = Stage(
-    "clip", ALL_UNKNOWNS, {**BODY_WEIGHTS, SMOOTHNESS: 0.08}, 50, optional=(SMOOTHNESS,)
-)
+CLIP_STAGE = Stage("clip", ALL_UNKNOWNS, {**BODY_WEIGHTS, SMOOTHNESS: 0.08}, 50)
 CLIP_START = (*COLD_START, CLIP_STAGE)
 """Each frame alone as ``COLD_START`` has it, then all together."""
 
@@ -75,25 +74,41 @@ def fit_clip(
     """
     _check(keypoints, fps, schedule)
     prior = deepcopy(pose_prior or load_pose_prior("gmm")).to(smpl.v_template)  # to() is in place
-    filled = keypoints[nearest_seen(somebody_seen(keypoints))]
+    seen = somebody_seen(keypoints)
+    filled = keypoints[nearest_seen(seen)]
     history: Sequence[StageRecord] = ()
-    if init is None:
+    first = init
+    if first is None:
         alone = fit_smplify(smpl, camera, filled, prior, schedule[:-1], None, extra_terms)
-        init, history = alone.body_parameters, alone.history
-    start = pack(replace(init, betas=init.betas.median(0).values.expand_as(init.betas)))
-    usable = usable_with_gaps(keypoints, smpl.keypoints(keypoints.skeleton))
-    view = View(smpl.keypoint_regressor(keypoints.skeleton), camera.in_own_frame(), usable)
+        first, history = alone.body_parameters, alone.history
+    start = _of_one_shape(first, keypoints)
+    regressor, camera = smpl.keypoint_regressor(keypoints.skeleton), camera.in_own_frame()
+    usable = usable_keypoints(filled, smpl.keypoints(keypoints.skeleton))
+    view = View(regressor, camera, sized_by(usable, camera, PosedBody(regressor, start)))
+    terms = own_terms(view, prior, start[None], init)
+    terms[0] = replace(terms[0], keypoints=silenced(view.keypoints, seen))
     replaced = {term.name for term in extra_terms}
-    terms = [t for t in own_terms(view, prior, start[None], init) if t.name not in replaced]
-    problem = clip_problem([*terms, *extra_terms], schedule[-1], view, fps)
+    terms = [*(t for t in terms if t.name not in replaced), *extra_terms]
+    problem = clip_problem(terms, schedule[-1], view, fps)
     return _fit(problem, start, schedule[-1], history, camera)
+
+
+def _of_one_shape(parameters: BodyParameters, keypoints: Keypoints) -> Float[Tensor, "T n"]:
+    """The bodies' unknowns with their mean betas, or a ValueError if they aren't one a frame."""
+    frames = len(keypoints)
+    batch = parameters.transl.shape[:-1]
+    if batch != (frames,):
+        raise ValueError(f"init has batch {tuple(batch)}, the keypoints have {frames} frames")
+    return pack(replace(parameters, betas=parameters.betas.mean(0).expand_as(parameters.betas)))
 
 
 def clip_problem(terms: Sequence[Term], stage: Stage, view: View, fps: float | int) -> ClipProblem:
     """The energy of a stage over all frames."""
     num_joints, _, num_betas = view.regressor.joint_shapedirs.shape
     slices = unknown_slices(num_joints, num_betas)
-    check_schedule([replace(stage, optional=(*stage.optional, SMOOTHNESS))], terms, slices)
+    if SMOOTHNESS in stage.weights:
+        stage = replace(stage, optional=(*stage.optional, SMOOTHNESS))
+    check_schedule([stage], terms, slices)
     positions = {name: torch.arange(s.start, s.stop) for name, s in slices.items()}
     none = torch.arange(0)
     return ClipProblem(

@@ -32,11 +32,15 @@ def nearest_seen(seen: Bool[Tensor, " T"]) -> Int[Tensor, " T"]:
     return frames[distance.argmin(-1)]
 
 
+def silenced(keypoints: SizedKeypoints, seen: Bool[Tensor, " T"]) -> SizedKeypoints:
+    """The same people, of the same size, with confidence zero where nobody is seen."""
+    return replace(keypoints, confidence=torch.where(seen[:, None], keypoints.confidence, 0.0))
+
+
 def usable_with_gaps(keypoints: Keypoints, rest: Float[Tensor, "K 3"]) -> SizedKeypoints:
-    """``usable_keypoints`` of (T, K), where frames may be empty: those have confidence 0 only.
+    """``usable_keypoints`` of (T, K) where frames may be empty: those have confidence 0 only.
 
     Raises ValueError if all are, or as ``usable_keypoints`` does.
     """
     seen = somebody_seen(keypoints)
-    usable = usable_keypoints(keypoints[nearest_seen(seen)], rest)
-    return replace(usable, confidence=torch.where(seen[:, None], usable.confidence, 0.0))
+    return silenced(usable_keypoints(keypoints[nearest_seen(seen)], rest), seen)
