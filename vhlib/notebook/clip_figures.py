@@ -15,7 +15,7 @@ from vhlib.data.four_cameras import FourCameraClip
 from vhlib.data.photos import Photo
 from vhlib.notebook.clips import StandInClip
 from vhlib.notebook.fit_figures import body_picture, cropped, side_camera
-from vhlib.notebook.palette import STYLE, look
+from vhlib.notebook.palette import STYLE, line
 from vhlib.pipelines.photo import draw_overlay
 
 # Of the pictures from the side, pixels.
@@ -27,7 +27,7 @@ def depth_figure(depths: Mapping[str, Float[Tensor, " T"]], fps: float | int) ->
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
         for number, (name, depth) in enumerate(depths.items()):
-            kind = {key: look(number)[key] for key in ("color", "linestyle")}
+            kind = line(number)
             if number == len(depths) - 1:
                 kind = {"color": "black", "linestyle": ":"}
             axes.plot(np.arange(len(depth)) / fps, depth, **kind, linewidth=2.5, label=name)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from vhlib.fitting.solvers import Solution
 from vhlib.fitting.sparsity import JacobianPattern
-from vhlib.notebook.palette import BLUE, STYLE, look
+from vhlib.notebook.palette import BLUE, STYLE, line, look
 
 # What lies nearer to the lowest energy than this share of the start's height counts as there.
 ARRIVED = 1e-4
@@ -64,7 +64,6 @@ def _name_curves(axes: Axes, ends: Mapping[str, tuple[float, float]]) -> None:
     heights = [(np.log(y) - bottom) / (top - bottom) for _, y in ends.values()]
     places = spread(heights, LABEL_DISTANCE)
     for number, ((name, end), place) in enumerate(zip(ends.items(), places, strict=True)):
-        line = {"color": look(number)["color"], "linestyle": look(number)["linestyle"]}
         axes.annotate(
             name,
             xy=end,
@@ -72,7 +71,7 @@ def _name_curves(axes: Axes, ends: Mapping[str, tuple[float, float]]) -> None:
             textcoords="axes fraction",
             va="center",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "linewidth": 1.2, "shrinkA": 2, **line},
+            arrowprops={"arrowstyle": "-", "linewidth": 1.2, "shrinkA": 2, **line(number)},
         )
 
 

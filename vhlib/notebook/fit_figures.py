@@ -24,7 +24,6 @@ from vhlib.fitting.observations import usable_keypoints
 from vhlib.geometry import PerspectiveCamera
 from vhlib.geometry.rendering import overlay, render_shaded
 from vhlib.notebook.palette import BLUE, GREY, ORANGE, SKY, STYLE, VERMILLION, look
-from vhlib.notebook.palette import GREEN as GREEN
 
 SIDES = {"left": SKY, "right": ORANGE}
 

@@ -13,20 +13,8 @@ from torch import Tensor
 
 from vhlib.body import Keypoints
 from vhlib.fitting.robust import RobustKernel
-from vhlib.notebook.fit_figures import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    STYLE,
-    VERMILLION,
-    Picture,
-    draw_keypoints,
-    draw_picture,
-    used_points,
-)
-
-# Told apart by colour and by dash, in the order in which kernels or fits are listed.
-LOOKS = ((VERMILLION, "-"), (ORANGE, "--"), (BLUE, "-."), (GREEN, ":"))
+from vhlib.notebook.fit_figures import Picture, draw_keypoints, draw_picture, used_points
+from vhlib.notebook.palette import BLUE, STYLE, VERMILLION, line, look
 
 
 def residual_figure(
@@ -56,11 +44,11 @@ def kernel_figure(
     with plt.rc_context(STYLE):
         figure, (cost, pull) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
         r = torch.linspace(0, largest, 400, dtype=torch.float64)
-        for (name, kernel), (color, dash) in zip(kernels.items(), LOOKS, strict=False):
+        for number, (name, kernel) in enumerate(kernels.items()):
             value, slope = kernel(r.square())
-            look = {"color": color, "linestyle": dash, "linewidth": 3, "label": name}
-            cost.plot(r, value, **look)
-            pull.plot(r, 2 * r * slope, **look)
+            kind = {**line(number), "linewidth": 3, "label": name}
+            cost.plot(r, value, **kind)
+            pull.plot(r, 2 * r * slope, **kind)
         residual = "residual $r$ in pixels"
         cost.set(ylim=(0, limits[0]), ylabel="cost $\\rho(r^2)$", xlabel=residual)
         pull.set(ylim=(0, limits[1]), ylabel="pull $d\\rho/dr$", xlabel=residual)
@@ -78,11 +66,11 @@ def location_figure(points: Sequence[float], kernels: Mapping[str, RobustKernel]
     x = torch.linspace(float(data.min()) - margin, float(data.max()) + margin, 800).double()
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(10, 3.8), layout="constrained")
-        for (name, kernel), (color, dash) in zip(kernels.items(), LOOKS, strict=False):
+        for number, (name, kernel) in enumerate(kernels.items()):
             energy = kernel((x[:, None] - data).square())[0].sum(-1)
             energy, best = energy / energy.max(), int(energy.argmin())
-            axes.plot(x, energy, color=color, linestyle=dash, linewidth=3, label=name)
-            axes.plot(x[best], energy[best], "o", color=color, markersize=11)
+            axes.plot(x, energy, **line(number), linewidth=3, label=name)
+            axes.plot(x[best], energy[best], "o", color=line(number)["color"], markersize=11)
         axes.plot(data, np.full(len(data), -0.06), "k^", markersize=9, label="the points")
         axes.set(xlabel="place in pixels", ylabel="energy, its largest = 1", ylim=(-0.12, 1.05))
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
@@ -101,8 +89,8 @@ def outlier_figure(
             1, len(damage), figsize=(10, 4.2), sharey=True, squeeze=False, layout="constrained"
         )
         for axes, (point, by_kernel) in zip(row[0], damage.items(), strict=True):
-            for (name, values), (color, dash) in zip(by_kernel.items(), LOOKS, strict=False):
-                axes.plot(offsets, values, dash, marker="o", color=color, linewidth=3, label=name)
+            for number, (name, values) in enumerate(by_kernel.items()):
+                axes.plot(offsets, values, **look(number), linewidth=3, label=name)
             axes.set_yscale("log")
             axes.set(title=f"the {point} is wrong", xlabel="by so many pixels")
         row[0, 0].set_ylabel("mean change of all joints in mm")

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 
-from vhlib.notebook.palette import BLUE, STYLE, VERMILLION, look
+from vhlib.notebook.palette import BLUE, STYLE, VERMILLION, line
 
 LEVELS = 9
 
@@ -32,7 +32,7 @@ def distance_figure(
         lines = axes.contour(x, y, distance, LEVELS, colors="0.45", linewidths=0.8)
         axes.clabel(lines, fontsize=9, fmt="%g")
         for number, (name, points) in enumerate(outlines.items()):
-            kind = {key: look(number)[key] for key in ("color", "linestyle")}
+            kind = line(number)
             closed = np.concatenate([points, points[:1]])
             axes.plot(*closed.T, **kind, linewidth=3, label=name)
         axes.set(aspect="equal", xlim=(0, width), ylim=(height, 0), xlabel="pixels")
@@ -49,7 +49,7 @@ def shift_figure(
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(8, 3.8), layout="constrained")
         for number, (name, energy) in enumerate(energies.items()):
-            kind = {key: look(number)[key] for key in ("color", "linestyle")}
+            kind = line(number)
             axes.plot(shifts, energy, **kind, linewidth=2.5, label=name)
         if min(shifts) < 0 < max(shifts):
             axes.axvline(0.0, color="black", linewidth=1)

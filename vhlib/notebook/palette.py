@@ -20,6 +20,8 @@ _LOOKS = (
     (GREY, "-", "*"),
 )
 
+_DASHES = ("-", "--", "-.", ":")
+
 
 def look(number: int) -> dict[str, str]:
     """Colour, dash and marker of the ``number``-th curve of a figure, for ``axes.plot``.
@@ -28,3 +30,8 @@ def look(number: int) -> dict[str, str]:
     """
     color, dash, marker = _LOOKS[number % len(_LOOKS)]
     return {"color": color, "linestyle": dash, "marker": marker}
+
+
+def line(number: int) -> dict[str, str]:
+    """Colour and dash of a curve without markers; the first four differ in both."""
+    return {"color": look(number)["color"], "linestyle": _DASHES[number % len(_DASHES)]}
