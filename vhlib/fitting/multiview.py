@@ -141,7 +141,7 @@ def _checked_batch(cameras: Sequence[PerspectiveCamera], keypoints: Keypoints) -
             f"{len(cameras)} cameras need keypoints (V, *batch, K) of as many views, found "
             f"{tuple(shape)}"
         )
-    unseen = (~somebody_seen(keypoints).flatten(1).any(0)).nonzero()[:, 0].tolist()
+    unseen = (~somebody_seen(keypoints).reshape(shape[0], -1).any(0)).nonzero()[:, 0].tolist()
     if unseen:
         raise ValueError(
             f"no body can be fitted: sample {', '.join(map(str, unseen[:5]))} has no view with two "
