@@ -152,6 +152,12 @@ def display_widget(
     display(content, metadata={"image/jpeg": {"alt": alt}, **(metadata or {})}, raw=True)
 
 
+def host_metadata(widget: DOMWidget) -> dict[str, object]:
+    """Where Colab finds the code of widgets that aren't core, if this version of anywidget says."""
+    bundle = getattr(widget, "_repr_mimebundle_", None)  # not with anywidget 0.9 on ipywidgets 7
+    return {} if bundle is None else bundle()[1]
+
+
 class _Canvas:
     """A picture that is drawn anew, or the words in which that was refused."""
 

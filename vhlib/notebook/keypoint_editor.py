@@ -19,7 +19,7 @@ from traitlets import Bytes, Dict
 
 from vhlib.body import Keypoints
 from vhlib.body.skeletons import get_skeleton
-from vhlib.notebook.controls import display_widget
+from vhlib.notebook.controls import display_widget, host_metadata
 from vhlib.notebook.figures import JPEG_QUALITY, encoded, require_words
 from vhlib.notebook.fit_figures import (
     Picture,
@@ -79,7 +79,7 @@ def edit_keypoints(photo: Picture, keypoints: Keypoints, refit: Refit, alt: str)
     answer = refit(keypoints)
     still = encoded(still_figure(photo, keypoints, answer), "jpeg", {"quality": JPEG_QUALITY})
     editor = KeypointEditor(photo, keypoints, refit, answer, alt)
-    display_widget(editor, still, alt, _host_metadata(editor))
+    display_widget(editor, still, alt, host_metadata(editor))
 
 
 class KeypointEditor(AnyWidget):
@@ -143,12 +143,6 @@ def still_figure(photo: Picture, keypoints: Keypoints, answer: EditorAnswer) -> 
         draw_bones(axes, answer.projected, get_skeleton(keypoints.skeleton), "black")
     draw_keypoints(axes, keypoints)
     return figure
-
-
-def _host_metadata(widget: AnyWidget) -> dict[str, object]:
-    """Where Colab finds the code of widgets that aren't core, if this version of anywidget says."""
-    bundle = getattr(widget, "_repr_mimebundle_", None)  # not with anywidget 0.9 on ipywidgets 7
-    return {} if bundle is None else bundle()[1]
 
 
 def _photo_file(photo: Picture, box: Box) -> bytes:

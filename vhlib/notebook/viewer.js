@@ -25,7 +25,7 @@ export class Body {
       const Kind = ARRAYS[type], from = start + offset;
       // A copy: messages from a kernel needn't be aligned.
       const stored = new Kind(buffer.slice(from, from + length * Kind.BYTES_PER_ELEMENT));
-      this[name] = scale ? Float32Array.from(stored, (value) => value * scale) : stored;
+      this[name] = scale ? scaled(stored, scale) : stored;
     }
     this.names = header.joints;
     this.vertexCount = this.template.length / 3;
@@ -42,6 +42,12 @@ export class Body {
         if (this.weightJoint[k] === joint) weights[v] = this.weightValue[k];
     return weights;
   }
+}
+
+function scaled(whole, scale) {
+  const values = new Float32Array(whole.length);
+  for (let i = 0; i < whole.length; i++) values[i] = whole[i] * scale;
+  return values;
 }
 
 function uniqueEdges(faces, vertexCount) {
@@ -550,12 +556,14 @@ function axisAngle(R) { // by way of a unit quaternion, whose largest entry is n
 
 const POSE = ["betas", "body_pose", "global_orient", "transl", "correctives"];
 const COLORS = ["values", "value_range", "weights", "joint"];
-const MARKS = ["skeleton", "frames", "wireframe", "second"];
-const ORBIT_PER_PIXEL = 0.008, JOINT_PER_PIXEL = 0.01, KEY_TURN = 0.1, WHEEL = 0.001;
+const MARKS = ["skeleton", "frames", "wireframe"];
+const ORBIT_PER_PIXEL = 0.008, JOINT_PER_PIXEL = 0.01, KEY_TURN = 0.1, KEY_PAN = 20, KEY_ZOOM = 0.9;
+const WHEEL = 0.001, LINE = 16; // of zooming for each pixel; pixels of a line, which Firefox counts
 const CLICK = 4; // a pointer that moved less hasn't dragged, CSS px
 const REACH = { mouse: 14, pen: 14, touch: 26 }; // how far from a joint it can be caught, CSS px
 const HELP = "Drag to turn, Shift-drag or two fingers to move, +/- or pinch to zoom, double-click to "
-  + "start over. Select a joint and drag it, or hold Alt and press the arrow keys, to bend it.";
+  + "start over. To bend a joint of the shown skeleton drag it (Shift: about the line of sight), or choose "
+  + "it with J and hold Alt with the arrow keys.";
 const NO_WEBGL = "This browser draws no WebGL 2, so here is a picture instead.";
 const LOST = "The graphics card took its memory back; waiting for it.";
 
@@ -590,8 +598,13 @@ class View {
     this.root = element("div", { className: "vhlib-viewer" }, element("div", { className: "row" }, this.stage), this.note);
     this.root.dataset.lmSuppressShortcuts = "true"; // or JupyterLab takes the arrow keys
     if (this.model.get("controls")) this.panel = new Panel(this);
-    if (this.model.get("motion")?.byteLength) this.player = new Player(this);
+    this.remakePlayer();
     parent.append(this.root);
+  }
+
+  remakePlayer() { // for another motion, or none
+    this.player?.close();
+    this.player = this.model.get("motion")?.byteLength ? new Player(this) : null;
   }
 
   listen() {
@@ -599,9 +612,12 @@ class View {
     const on = (names, act) => {
       for (const name of names) this.listeners.push([`change:${name}`, act]);
     };
-    on(POSE, () => this.invalidate("pose", "color"));
+    on(POSE, () => this.invalidate("pose"));
     on(COLORS, () => this.invalidate("color"));
-    on(MARKS, () => this.invalidate("second"));
+    on(["second"], () => this.invalidate("second"));
+    on(MARKS, () => this.refresh());
+    on(["motion"], () => this.remakePlayer());
+    on(["frame"], () => this.player?.follow());
     this.listeners.push(["msg:custom", (message) => this.answer(message)]);
     for (const [event, act] of this.listeners) this.model.on(event, act);
     this.resizing = new ResizeObserver(() => this.refresh());
@@ -734,16 +750,17 @@ class View {
     this.say(words);
     const still = this.model.get("still");
     if (!still?.byteLength || this.instead) return;
-    const address = URL.createObjectURL(new Blob([still], { type: "image/jpeg" }));
-    const picture = element("img", { src: address, alt: this.model.get("alt") });
+    const address = URL.createObjectURL(new Blob([still])), picture = element("img", { src: address });
+    this.instead = true;
     picture.addEventListener("load", () => {
+      this.instead = false;
+      URL.revokeObjectURL(address);
+      if (this.closed || (this.painter && !this.painter.lost)) return; // drawn anew meanwhile
       const scale = Math.min(width / picture.naturalWidth, height / picture.naturalHeight);
       const [w, h] = [scale * picture.naturalWidth, scale * picture.naturalHeight];
+      this.context.clearRect(0, 0, width, height);
       this.context.drawImage(picture, (width - w) / 2, (height - h) / 2, w, h);
-      URL.revokeObjectURL(address);
-      this.instead = false;
     });
-    this.instead = true;
   }
 
   say(words) {
@@ -859,18 +876,22 @@ class View {
     if (this.fingers.size > 1) return;
     this.held.moved += Math.abs(dx) + Math.abs(dy);
     if (this.held.moved <= CLICK) return;
-    if (this.held.joint >= 0) this.bend(this.held.joint, dy * JOINT_PER_PIXEL, dx * JOINT_PER_PIXEL);
+    const { joint } = this.held;
+    if (joint >= 0 && event.shiftKey) this.bend(joint, [0, 0, -dx * JOINT_PER_PIXEL]);
+    else if (joint >= 0) this.bend(joint, [dy * JOINT_PER_PIXEL, dx * JOINT_PER_PIXEL, 0]);
     else if (event.shiftKey || event.buttons === 2) this.slide(dx, dy);
     else this.orbit.turn(-dx * ORBIT_PER_PIXEL, dy * ORBIT_PER_PIXEL);
     this.refresh();
   }
 
-  pinch(moving, now, dx, dy) {
-    const [, other] = [...this.fingers].find(([id]) => id !== moving);
+  pinch(moving, now, dx, dy) { // with the first finger on a joint, the second twists it
+    const [, other] = [...this.fingers].find(([id]) => id !== moving), before = this.fingers.get(moving);
     const apart = (point) => Math.hypot(point[0] - other[0], point[1] - other[1]);
-    this.orbit.zoom(apart(this.fingers.get(moving)) / Math.max(apart(now), 1));
-    this.slide(dx / 2, dy / 2);
+    const angle = (point) => Math.atan2(other[1] - point[1], point[0] - other[0]);
     this.held.moved = Infinity;
+    if (this.held.joint >= 0) return this.bend(this.held.joint, [0, 0, angle(now) - angle(before)]);
+    this.orbit.zoom(apart(before) / Math.max(apart(now), 1));
+    this.slide(dx / 2, dy / 2);
     this.refresh();
   }
 
@@ -881,14 +902,17 @@ class View {
   }
 
   slide(dx, dy) {
-    const metres = (2 * Math.tan(HALF_VIEW) * this.orbit.distance) / this.canvas.clientHeight;
+    const { clientWidth, clientHeight } = this.canvas;
+    const metres = (2 * Math.tan(HALF_VIEW) * this.orbit.distance) / Math.min(clientWidth, clientHeight);
     this.orbit.pan(-dx * metres, dy * metres);
   }
 
-  bend(joint, aboutRight, aboutUp) { // turn a joint about the picture's axes
+  bend(joint, angles) { // turn a joint about the picture's axes: to the right, up, to the eye
+    this.player?.stop();
     if (this.model.get("joint") !== joint) this.model.set("joint", joint);
-    const [right, up] = this.orbit.axes(), parent = this.body.parents[joint];
-    const turn = rotation([0, 1, 2].map((axis) => aboutRight * right[axis] + aboutUp * up[axis]));
+    this.update(); // several moves may come before the next drawing
+    const axes = this.orbit.axes(), parent = this.body.parents[joint];
+    const turn = rotation([0, 1, 2].map((k) => angles.reduce((sum, angle, axis) => sum + angle * axes[axis][k], 0)));
     const world = this.pose.world, own = Array.from(this.pose.rotations.slice(9 * joint, 9 * joint + 9));
     const above = parent < 0 ? rotation([0, 0, 0]) : [0, 1, 2].flatMap((row) => Array.from(world.slice(12 * parent + 4 * row, 12 * parent + 4 * row + 3)));
     const vector = axisAngle(product(transposed(above), product(turn, product(above, own))));
@@ -902,22 +926,30 @@ class View {
     const focused = document.activeElement === this.canvas || this.canvas.getRootNode().activeElement === this.canvas;
     if (!focused) return;
     event.preventDefault();
-    this.orbit.zoom(Math.exp(event.deltaY * WHEEL));
+    this.orbit.zoom(Math.exp(event.deltaY * (event.deltaMode ? LINE : 1) * WHEEL));
     this.refresh();
   }
 
   key(event) {
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
     const joint = this.model.get("joint");
-    if (step && event.altKey && joint >= 0) this.bend(joint, -KEY_TURN * step[1], KEY_TURN * step[0]);
-    else if (step && event.shiftKey) this.slide(20 * step[0], -20 * step[1]);
+    if (step && event.altKey && joint >= 0) this.bend(joint, [-KEY_TURN * step[1], KEY_TURN * step[0], 0]);
+    else if (step && event.shiftKey) this.slide(KEY_PAN * step[0], -KEY_PAN * step[1]);
     else if (step) this.orbit.turn(KEY_TURN * step[0], KEY_TURN * step[1]);
-    else if (event.key === "+" || event.key === "-") this.orbit.zoom(event.key === "+" ? 0.9 : 1 / 0.9);
+    else if (event.key === "+" || event.key === "-") this.orbit.zoom(event.key === "+" ? KEY_ZOOM : 1 / KEY_ZOOM);
+    else if (event.key === "j" || event.key === "J") this.choose(event.shiftKey ? -1 : 1);
     else if (event.key === "Home") this.home();
     else return;
     event.preventDefault();
     event.stopPropagation();
     this.refresh();
+  }
+
+  choose(step) { // the next joint, or the one before
+    const { jointCount } = this.body, joint = this.model.get("joint");
+    const next = joint < 0 ? (step > 0 ? 0 : jointCount - 1) : (joint + step + jointCount) % jointCount;
+    this.set({ joint: next, skeleton: true });
+    this.say(this.body.names[next].replaceAll("_", " "));
   }
 
   home() {
@@ -927,8 +959,9 @@ class View {
 
   close() {
     cancelAnimationFrame(this.frame);
+    this.closed = true;
     this.frame = 0; // no drawing any more
-    this.player?.stop();
+    this.player?.close();
     this.resizing.disconnect();
     for (const [event, act] of this.listeners) this.model.off(event, act);
     this.mesh?.free();
@@ -943,7 +976,7 @@ const short = (number) => String(Number(number.toPrecision(3)));
 
 // ---------------------------------------------------------------- sliders
 
-const BETA_RANGE = 4, ANGLE_RANGE = 3.15;
+const BETA_RANGE = 4, BETA_SLIDERS = 16, ANGLE_RANGE = 3.15;
 const FLAGS = { skeleton: "skeleton", frames: "joint frames", wireframe: "wireframe", weights: "skinning weights", correctives: "pose correctives" };
 
 class Panel { // works without a kernel
@@ -951,7 +984,7 @@ class Panel { // works without a kernel
     Object.assign(this, { view, model: view.model, followers: [] });
     this.root = element("div", { className: "panel" });
     this.root.style.maxHeight = `${this.model.get("height")}px`;
-    this.model.get("betas").forEach((_, k) => this.slider(`\u03b2${k + 1}`, `beta ${k + 1}`, BETA_RANGE, () => ["betas", k]));
+    this.model.get("betas").slice(0, BETA_SLIDERS).forEach((_, k) => this.slider(`\u03b2${k + 1}`, `beta ${k + 1}`, BETA_RANGE, () => ["betas", k]));
     this.chooser();
     ["x", "y", "z"].forEach((axis, i) => this.slider(axis, `joint about ${axis}`, ANGLE_RANGE, () => this.angle(i)));
     this.flags();
@@ -970,7 +1003,9 @@ class Panel { // works without a kernel
     const input = element("input", { type: "range", min: -range, max: range, step: 0.01, ariaLabel: label });
     const number = element("output");
     input.addEventListener("input", () => {
-      const [name, index] = place(), values = [...this.model.get(name)];
+      const [name, index] = place();
+      if (name !== "betas") this.view.player?.stop(); // shapes may change in mid-motion
+      const values = [...this.model.get(name)];
       values[index] = Number(input.value);
       this.view.set({ [name]: values });
     });
@@ -1000,6 +1035,7 @@ class Panel { // works without a kernel
   }
 
   reset() {
+    this.view.player?.stop();
     const zeros = (name) => [name, this.model.get(name).map(() => 0)];
     this.view.set(Object.fromEntries(["betas", "body_pose", "global_orient", "transl"].map(zeros)));
   }
@@ -1019,8 +1055,12 @@ class Player { // a recorded motion: the page plays it, the kernel hears where i
     this.slider = element("input", { type: "range", min: 0, max: this.length - 1, step: 1, value: model.get("frame"), ariaLabel: "time" });
     this.clock = element("output");
     this.button.addEventListener("click", () => (this.playing ? this.stop() : this.play()));
-    this.slider.addEventListener("input", () => this.show(Number(this.slider.value)));
-    view.stage.append(element("div", { className: "time" }, this.button, this.slider, this.clock));
+    this.slider.addEventListener("input", () => {
+      this.pause();
+      this.show(Number(this.slider.value));
+    });
+    this.root = element("div", { className: "time" }, this.button, this.slider, this.clock);
+    view.stage.append(this.root);
     this.tell();
   }
 
@@ -1046,12 +1086,26 @@ class Player { // a recorded motion: the page plays it, the kernel hears where i
     this.request = requestAnimationFrame(step);
   }
 
-  stop() {
-    if (!this.playing) return;
+  pause() {
     this.playing = false;
     cancelAnimationFrame(this.request);
     this.button.textContent = "Play";
+  }
+
+  stop() { // here: the body keeps the pose
+    if (!this.playing) return;
+    this.pause();
     this.show(Number(this.slider.value));
+  }
+
+  follow() { // Python, or another view of the same model, asks for a frame
+    const frame = this.model.get("frame");
+    if (!this.playing && Number(this.slider.value) !== frame) this.show(frame);
+  }
+
+  close() {
+    this.pause();
+    this.root.remove();
   }
 
   show(frame) {
@@ -1069,9 +1123,7 @@ class Player { // a recorded motion: the page plays it, the kernel hears where i
 // ---------------------------------------------------------------- in Jupyter, and without it
 
 async function bodyOf(model) { // one for all viewers of a kernel
-  const reference = model.get("body");
-  if (reference instanceof Body) return reference;
-  const data = await model.widget_manager.get_model(reference.replace("IPY_MODEL_", ""));
+  const data = await model.widget_manager.get_model(model.get("body").replace("IPY_MODEL_", ""));
   return (data.unpackedBody ??= new Body(data.get("header"), data.get("data")));
 }
 
@@ -1082,12 +1134,17 @@ export default {
   },
 };
 
-export function mount(parent, { header, data }, state = {}) { // data: ArrayBuffer, or base64
-  const bytes = typeof data === "string" ? Uint8Array.from(atob(data), (c) => c.charCodeAt(0)) : data;
-  const body = new Body(header, bytes), listeners = new Map();
+// A packed body, its data as bytes or in base64. Several viewers may share what this returns.
+export function unpack({ header, data }) {
+  return new Body(header, typeof data === "string" ? Uint8Array.from(atob(data), (c) => c.charCodeAt(0)) : data);
+}
+
+// A viewer without a kernel. packed: {header, data}, or what unpack() made of it.
+export function mount(parent, packed, state = {}) {
+  const body = packed instanceof Body ? packed : unpack(packed), listeners = new Map();
   const zeros = (count) => new Array(count).fill(0);
   const values = {
-    body, betas: zeros(body.betaCount), body_pose: zeros(3 * body.jointCount - 3), global_orient: zeros(3),
+    betas: zeros(body.betaCount), body_pose: zeros(3 * body.jointCount - 3), global_orient: zeros(3),
     transl: zeros(3), correctives: true, joint: -1, controls: true, height: 480, fps: 30, frame: 0, ...state,
   };
   const model = { // what View asks of Jupyter's model

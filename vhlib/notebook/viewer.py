@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from io import BytesIO
+from itertools import count
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -17,10 +19,11 @@ from traitlets import Bool, Bytes, Dict, Instance, Int, List, TraitError, TraitT
 from traitlets import Float as FloatTrait
 
 from vhlib.body import SMPL, BodyParameters
+from vhlib.body.skeletons import SMPL_24
 from vhlib.data.mocap import MotionSequence
 from vhlib.geometry import axis_angle_to_matrix, matrix_to_axis_angle
 from vhlib.notebook.body_figures import small_picture
-from vhlib.notebook.controls import display_widget
+from vhlib.notebook.controls import display_widget, host_metadata
 from vhlib.notebook.figures import JPEG_QUALITY, require_words
 from vhlib.notebook.viewer_data import pack_body
 
@@ -40,13 +43,22 @@ class Vector(TraitType):
 
     def validate(self, viewer: BodyViewer, value: Numbers) -> tuple[float, ...]:
         """The numbers, or a TraitError that says how many are expected."""
-        numbers = np.asarray(value, dtype=np.float64).ravel()
         expected = viewer.sizes[self.name]
-        if numbers.size != expected or not np.isfinite(numbers).all():
-            raise TraitError(
-                f"{self.name} takes {expected} finite numbers, got {tuple(np.shape(value))}"
-            )
-        return tuple(numbers.tolist())
+        try:
+            numbers = as_array(value)
+        except (TypeError, ValueError):
+            raise TraitError(f"{self.name} takes {expected} numbers, got {value!r}") from None
+        if numbers.size != expected:
+            hint = "" if self.name in ("betas", "transl") else ", axis-angle vectors"
+            raise TraitError(f"{self.name} takes {expected} numbers{hint}, got {numbers.shape}")
+        if not np.isfinite(numbers).all():
+            raise TraitError(f"{self.name} holds a number that isn't finite")
+        return tuple(numbers.ravel().tolist())
+
+
+def as_array(value: Numbers) -> np.ndarray:
+    """Numbers from anywhere, also from a graph or a graphics card."""
+    return np.asarray(value.detach().cpu() if isinstance(value, Tensor) else value, np.float64)
 
 
 class BodyData(AnyWidget):
@@ -107,10 +119,10 @@ class BodyViewer(AnyWidget):
             "transl": 3,
         }
         self._asked: dict[int, Callable[[Tensor], None]] = {}
+        self._numbers = count()
         zeros = {name: (0.0,) * size for name, size in self.sizes.items()}
         super().__init__(body=shared_data(smpl), alt=alt, **{**zeros, **options})
-        if second is not None:
-            self.second = axis_angle_state(second)
+        self.compare(second)
         self.on_msg(self._received)
 
     @classmethod
@@ -121,13 +133,25 @@ class BodyViewer(AnyWidget):
     @property
     def parameters(self) -> BodyParameters:
         """The body as it is now, rotations as matrices."""
-        pose = torch.tensor(self.body_pose).view(-1, 3)
+        vector = {name: self.smpl.v_template.new_tensor(getattr(self, name)) for name in self.sizes}
         return BodyParameters(
-            betas=torch.tensor(self.betas),
-            body_pose=axis_angle_to_matrix(pose),
-            global_orient=axis_angle_to_matrix(torch.tensor(self.global_orient)),
-            transl=torch.tensor(self.transl),
+            betas=vector["betas"],
+            body_pose=axis_angle_to_matrix(
+                vector["body_pose"].reshape(len(self.smpl.parents) - 1, 3)
+            ),
+            global_orient=axis_angle_to_matrix(vector["global_orient"]),
+            transl=vector["transl"],
         )
+
+    def compare(self, other: BodyParameters | None, opacity: float = 0.5) -> None:
+        """Show a second body, opaque with ``opacity`` 1; None takes it away."""
+        if other is None:
+            self.second = None
+            return
+        traits = self.traits()
+        state = axis_angle_state(other).items()
+        checked = {name: list(traits[name].validate(self, numbers)) for name, numbers in state}
+        self.second = {**checked, "opacity": opacity}
 
     def color(
         self, values: Float[Tensor, " V"], label: str, limits: tuple[float, float] | None = None
@@ -135,22 +159,37 @@ class BodyViewer(AnyWidget):
         """Colour the vertices by numbers (NaN: the skin's colour), with a bar named ``label``.
 
         limits: the ends of the colour scale; the least and the largest number if left out.
+
+        Raises:
+            ValueError: another number of vertices, or no number that is finite.
         """
-        numbers = np.asarray(values, dtype="<f4")
-        if numbers.shape != (len(self.smpl.v_template),):
-            expected = len(self.smpl.v_template)
+        numbers, expected = as_array(values), len(self.smpl.v_template)
+        if numbers.shape != (expected,):
             raise ValueError(f"values of {expected} vertices expected, got {numbers.shape}")
-        low, high = limits or (float(np.nanmin(numbers)), float(np.nanmax(numbers)))
+        finite = numbers[np.isfinite(numbers)]
+        if not len(finite):
+            raise ValueError("values hold no finite number to show")
+        low, high = limits or (float(finite.min()), float(finite.max()))
         with self.hold_sync():
             self.value_range, self.value_label = [low, high], label
-            self.values = numbers.tobytes()
+            self.values = numbers.astype("<f4").tobytes()
+
+    def uncolor(self) -> None:
+        """Back to the skin's colour."""
+        self.values = b""
 
     def play(self, motion: MotionSequence) -> None:
-        """Give the page a motion with a time slider; call it before ``show``."""
+        """Give the page a motion with a time slider.
+
+        Raises ValueError for a body that hasn't SMPL's joints.
+        """
+        if len(self.smpl.parents) != len(SMPL_24):
+            joints = len(self.smpl.parents)
+            raise ValueError(f"a motion moves {len(SMPL_24)} joints, this body has {joints}")
         vectors = matrix_to_axis_angle(motion.rotations).flatten(1)
         frames = torch.cat([motion.translation, vectors], 1)
         with self.hold_sync():
-            self.fps = float(motion.fps)
+            self.fps, self.frame = float(motion.fps), 0
             self.motion = frames.numpy().astype("<f4").tobytes()
 
     def show(self) -> None:
@@ -159,18 +198,19 @@ class BodyViewer(AnyWidget):
         picture = small_picture(self.smpl, self.parameters)
         Image.fromarray(picture).save(file, format="jpeg", quality=JPEG_QUALITY)
         self.still = file.getvalue()
-        display_widget(self, self.still, self.alt)
+        display_widget(self, self.still, self.alt, host_metadata(self))
 
     def ask_vertices(self, answer: Callable[[Tensor], None]) -> None:
         """Call ``answer`` with the page's vertices (V, 3) once it has replied, in a later cell."""
-        number = len(self._asked)
+        number = next(self._numbers)
         self._asked[number] = answer
         self.send({"type": "vertices", "id": number})
 
     def _received(self, _viewer: object, message: Mapping, buffers: list) -> None:
-        if message.get("type") == "vertices":
-            vertices = torch.from_numpy(np.frombuffer(buffers[0], "<f4").copy()).view(-1, 3)
-            self._asked.pop(message["id"])(vertices)
+        answer = self._asked.pop(message.get("id"), None)
+        if answer is not None:  # a second view of the same body answers, too
+            vertices = np.frombuffer(buffers[0], "<f4").reshape(-1, 3)
+            answer(torch.from_numpy(vertices.astype(np.float32)))
 
 
 def axis_angle_state(parameters: BodyParameters) -> dict[str, list[float]]:
@@ -185,11 +225,11 @@ def axis_angle_state(parameters: BodyParameters) -> dict[str, list[float]]:
 
 def shared_data(smpl: SMPL) -> BodyData:
     """The model as a widget of its own, one for each body while the kernel lives."""
-    known = _SHARED.get(id(smpl))
-    if known is None or known[0] is not smpl or known[1].comm is None:
+    known = _SHARED.get(smpl)
+    if known is None or known.comm is None:  # closed, as by Widget.close_all()
         packed = pack_body(smpl)
-        known = _SHARED[id(smpl)] = (smpl, BodyData(header=packed.header, data=packed.data))
-    return known[1]
+        known = _SHARED[smpl] = BodyData(header=packed.header, data=packed.data)
+    return known
 
 
-_SHARED: dict[int, tuple[SMPL, BodyData]] = {}
+_SHARED: WeakKeyDictionary[SMPL, BodyData] = WeakKeyDictionary()
