@@ -39,8 +39,27 @@ CAMERA = PerspectiveCamera(5000.0, (112.0, 112.0), (224, 224))
 DEPTH, SKELETON = 5000 * 1.7 / 190, "openpose_25"
 ROUNDS = {1: 9, 16: 7, 64: 5, 256: 3}
 """Rounds of timing by batch size; SPIN's schedule for 256 takes a minute."""
-TARGETS = {3: 150, 8: 80}
-"""Times faster than SPIN's schedule, by iterations."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Times faster than SPIN's schedule, and what share of the bodies end at or below its energy.
+
+    Without a share, the mean energy must be lower.
+    """
+
+    times: float
+    share: float | None = None
+
+    def energies_met(self, ours: Tensor, spin: Tensor) -> bool:
+        """Whether the energies are low enough."""
+        if self.share is None:
+            return bool(ours.mean() < spin.mean())
+        return bool((ours <= spin).double().mean() >= self.share)
+
+
+TARGETS = {3: Target(150), 8: Target(80, share=0.95)}
+"""By iterations."""
 MEMORY_TARGET = 4
 
 
@@ -157,9 +176,12 @@ def report_speed(smpl: SMPL, views: Views) -> None:
         print(f"energies of both sides at start and ends differ by {', '.join(differences)}\n")
 
 
-def speed_row(race: Race, times: Times, name: str, target: float | None = None) -> list[str]:
+def speed_row(race: Race, times: Times, name: str, target: Target | None = None) -> list[str]:
     ratio = times.ratio("SPIN", name)
-    met = "" if target is None else f"{target} {verdict(ratio >= target)}"
+    met = ""
+    if target is not None:
+        low = target.energies_met(race.energy(name), race.energy("SPIN"))
+        met = f"{target.times}x {verdict(ratio >= target.times)}, energy {verdict(low)}"
     return [name, f"{times.milliseconds(name):.2f}", f"{ratio:.0f}", met, *outcome(race, name)]
 
 

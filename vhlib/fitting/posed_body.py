@@ -8,12 +8,13 @@ from functools import cached_property
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pad
 
 from vhlib.body import BodyParameters
 from vhlib.body.point_regressor import PointJacobian, PointRegressor
 from vhlib.fitting.rigid_points import RigidPoints
 from vhlib.geometry.exponential_map import ExponentialMap, exponential_map
-from vhlib.geometry.rotations import matrix_to_axis_angle
+from vhlib.geometry.rotations import matrix_to_axis_angle, skew
 
 
 def unknown_slices(num_joints: int, num_betas: int) -> dict[str, slice]:
@@ -117,6 +118,12 @@ class PosedBody:
         return torch.cat([by_axis_angle.flatten(-2), linearized.d_betas, by_transl, by_focal], -1)
 
     @cached_property
+    def rotations_jacobian(self) -> Float[Tensor, "N J 3 3 3"]:
+        """Derivatives of each rotation by its own axis-angle, the last axis: ``[J_l dw]x R``."""
+        turns = skew(self._exponential.left_jacobian.mT)  # one for each component of w
+        return (turns @ self.rotations[:, :, None]).movedim(-3, -1)
+
+    @cached_property
     def _exponential(self) -> ExponentialMap:
         return exponential_map(self.axis_angle)
 
@@ -130,10 +137,10 @@ class PosedBody:
 
 
 @dataclass(frozen=True, eq=False)
-class IndependentPoints(PosedBody):
-    """The same bodies, their points a leaf of autograd beside the vector.
+class IndependentParts(PosedBody):
+    """The same bodies; to autograd their points and rotations are leaves beside the vector.
 
-    What is derived by both, with ``known.points_jacobian`` after, need not pass through the body.
+    How those follow from the vector is known, so that no backward pass need go through the body.
     """
 
     known: PosedBody
@@ -145,7 +152,28 @@ class IndependentPoints(PosedBody):
         _ = self.known.points_jacobian
         return self.known.points.detach().requires_grad_()
 
+    @cached_property
+    def rotations(self) -> Float[Tensor, "N J 3 3"]:
+        """Likewise."""
+        return self.known.rotations.detach().requires_grad_()
+
     @property
-    def points_if_used(self) -> list[Tensor]:
-        """The points if somebody has asked for them."""
-        return [self.points] if "points" in vars(self) else []
+    def leaves(self) -> dict[str, Tensor]:
+        """The vector, and the parts that somebody has asked for."""
+        used = [name for name in ("points", "rotations") if name in vars(self)]
+        return {name: getattr(self, name) for name in ("vector", *used)}
+
+    def total(
+        self,
+        vector: Float[Tensor, "N m n"],
+        points: Float[Tensor, "N m K 3"] | None = None,
+        rotations: Float[Tensor, "N m J 3 3"] | None = None,
+    ) -> Float[Tensor, "N m n"]:
+        """Derivatives by the vector from those by each leaf: the chain rule."""
+        if points is not None:
+            vector = vector + points.flatten(2) @ self.known.points_jacobian.flatten(1, 2)
+        if rotations is not None:
+            own = torch.einsum("nmjab,njabw->nmjw", rotations, self.known.rotations_jacobian)
+            own = own.flatten(2)
+            vector = vector + pad(own, (0, vector.shape[-1] - own.shape[-1]))
+        return vector

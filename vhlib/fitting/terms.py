@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vhlib.fitting.posed_body import IndependentPoints, PosedBody
+from vhlib.fitting.posed_body import IndependentParts, PosedBody
 from vhlib.fitting.robust import RobustKernel
 
 
@@ -112,22 +112,20 @@ def differentiate(
     """Values of a function of bodies, and their derivatives by the unknowns.
 
     Bodies don't know of each other, so one backward pass a value serves the whole batch. The passes
-    end at the points, whose motion is known; ``d f = (f by vector) + (f by points) d points``.
+    end at points and rotations, whose own derivatives are known.
     """
     if body.vector.requires_grad:
         body = PosedBody(body.regressor, body.vector.detach())
     with torch.enable_grad():
-        apart = IndependentPoints(body.regressor, body.vector.detach().requires_grad_(), body)
+        apart = IndependentParts(body.regressor, body.vector.detach().requires_grad_(), body)
         values = function(apart)
-        leaves = [apart.vector, *apart.points_if_used]
-        rows = [_gradients(column.sum(), leaves) for column in values.unbind(-1)]
-    by_leaf = [torch.stack(column, 1) for column in zip(*rows, strict=True)] if rows else []
-    if not by_leaf:
+        leaves = apart.leaves
+        rows = [_gradients(column.sum(), [*leaves.values()]) for column in values.unbind(-1)]
+    if not rows:
         return values.detach(), body.vector.new_zeros(*values.shape, body.vector.shape[-1])
-    jacobian = by_leaf[0]
-    for by_points in by_leaf[1:]:
-        jacobian = jacobian + by_points.flatten(2) @ body.points_jacobian.flatten(1, 2)
-    return values.detach(), jacobian
+    columns = zip(leaves, zip(*rows, strict=True), strict=True)
+    by_leaf = {name: torch.stack(column, 1) for name, column in columns}
+    return values.detach(), apart.total(**by_leaf)
 
 
 def _gradients(value: Tensor, leaves: list[Tensor]) -> list[Tensor]:
