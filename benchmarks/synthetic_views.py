@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vhlib.body import SMPL, BodyParameters, Keypoints
-from vhlib.body.skeletons import SMPL_24, get_skeleton
+from vhlib.body.skeletons import SMPL_24
 from vhlib.data.four_cameras import LIMB_JOINTS
 from vhlib.data.mocap import split_by_clip
 from vhlib.data.motion_library import load_registry_motions
@@ -116,9 +116,3 @@ def limb_errors(smpl: SMPL, found: BodyParameters, truth: BodyParameters) -> tup
     )
     error = mpjpe(joints, true_joints, root=HIPS)
     return 1000 * error, 1000 * pa_mpjpe(joints, true_joints)
-
-
-def indices(skeleton: str, *words: str) -> list[int]:
-    """The points of a skeleton whose names hold one of the words."""
-    names = get_skeleton(skeleton).names
-    return [i for i, name in enumerate(names) if any(word in name for word in words)]

@@ -4,6 +4,7 @@ from vhlib.fitting.posed_body import PosedBody
 from vhlib.fitting.priors import load_pose_prior
 from vhlib.fitting.robust import GemanMcClure, Huber, Squares
 from vhlib.fitting.schedules import (
+    ANCHORED_START,
     COLD_START,
     LECTURE_STAGES,
     SMPLIFY_2016,
@@ -15,6 +16,7 @@ from vhlib.fitting.smplify import Fit, fit_smplify
 from vhlib.fitting.terms import Term
 
 __all__ = [
+    "ANCHORED_START",
     "COLD_START",
     "LECTURE_STAGES",
     "SMPLIFY_2016",

@@ -103,9 +103,10 @@ def only(keypoints: Keypoints, names: Sequence[str]) -> SizedKeypoints:
 
 
 def sized_by(keypoints: Keypoints, camera: PerspectiveCamera, body: PosedBody) -> SizedKeypoints:
-    """The same keypoints, a person's size that of an upright body as far away: ``f H / z``.
+    """The same keypoints of people who are no larger than an upright body as far away: ``f H / z``.
 
-    The box of the keypoints says as much, but not where one of them is wrong or limbs are unseen.
+    The box of the keypoints is a person's size unless one of them is wrong; a body's distance, to
+    which all of them contribute, tells when it must be.
     """
     depth = camera.world_to_camera(body.points)[..., 2].mean(-1).clamp(*PLAUSIBLE_DEPTH)
     rest = body.regressor.points(
@@ -114,7 +115,7 @@ def sized_by(keypoints: Keypoints, camera: PerspectiveCamera, body: PosedBody) -
     )
     height = (rest.amax(-2) - rest.amin(-2))[0, 1]
     focal_length = (camera.focal_length.to(depth) * body.focal_factor).mean(-1)
-    return _sized(keypoints, focal_length * height / depth)
+    return _sized(keypoints, torch.minimum(keypoints.height(), focal_length * height / depth))
 
 
 def _astray(
