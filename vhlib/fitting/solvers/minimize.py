@@ -46,8 +46,7 @@ def minimize(
 ) -> Solution:
     """Minimise the energy of each body from its start.
 
-    Bodies of which only the place is free are minimised as rigid points, which is the same energy
-    for a fraction of the time.
+    Where only their place is free, bodies are rigid points: the same energy in less time.
 
         free = problem.positions("body_pose", "betas")
         solution = minimize(problem, start, free, Adam(step=0.02), iterations=200)
@@ -56,30 +55,39 @@ def minimize(
         start: unknowns to begin with; left as it is.
         free: (m,) positions of the unknowns to solve for, see ``Problem.positions``; the others
             stay. Left out, all of the body's: all but the focal length, which is the camera's.
-        method: one of ``METHODS`` by name, or made with options of your own.
-        iterations: at most so many; what an iteration is, the methods say.
+        method: one of ``METHODS`` by name, or one with options of your own; what an iteration is,
+            it says itself.
+        iterations: at most so many.
         tolerance: a body is done when an iteration lowers its energy by less than this share.
 
     Raises:
         ValueError: an unknown method, nothing that is free, or an energy or gradient that isn't
             finite at the start; it names the term and the sample.
     """
-    if isinstance(method, str):
-        if method not in METHODS:
-            raise ValueError(f"no method {method!r}: expected one of {', '.join(METHODS)}")
-        method = METHODS[method]
+    method = _named(method) if isinstance(method, str) else method
     if free is None:
         free = problem.positions("global_orient", "body_pose", "betas", "transl")
     if not len(free):
         raise ValueError("nothing is free: expected at least one position in the vector")
-    if not len(start):  # which no term need know of
-        nobody = Progress(problem, start, start.new_zeros(len(problem.terms), 0))
-        return nobody.solution(start.clone(), Evaluations.only(energy=nobody.iterations))
+    if not len(start):
+        return _of_nobody(problem, start)
     limits = Limits(iterations, tolerance)
     placement = Placement.of(problem, start, free)
     if placement is None:
         return method(problem, start, free, limits)
     return placement.complete(method(placement.problem, placement.start, placement.free, limits))
+
+
+def _named(name: str) -> Method:
+    if name not in METHODS:
+        raise ValueError(f"no method {name!r}: expected one of {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+def _of_nobody(problem: Problem, start: Tensor) -> Solution:
+    """The solution for an empty batch, which no term need know of."""
+    nobody = Progress(problem, start, start.new_zeros(len(problem.terms), 0))
+    return nobody.solution(start.clone(), Evaluations.only(energy=nobody.iterations))
 
 
 def levenberg_marquardt(
