@@ -274,6 +274,7 @@ void main() {
 
 const MODE = { skin: 0, value: 1, flat: 2 };
 const SKIN = [0.42, 0.55, 0.72, 1], SECOND_SKIN = [0.9, 0.55, 0.25], LINES = [0.05, 0.08, 0.15, 0.28];
+const SEE_THROUGH = 0.5; // of the second body
 const GRID = [0.5, 0.5, 0.5, 0.35], GRID_HALF = 1.5, GRID_STEP = 0.25;
 const PULL = 0.997;
 const SHARED = Symbol.for("vhlib.viewer.painter.1"); // anywidget evaluates this module for every widget
@@ -413,6 +414,11 @@ class Mesh { // one posed body on the graphics card
     gl.bufferSubData(gl.ARRAY_BUFFER, 0, values);
   }
 
+  pose({ vertices, normals }) {
+    this.upload(this.position, vertices);
+    this.upload(this.normal, normals);
+  }
+
   drawFloor(height) {
     const { gl } = this.painter;
     gl.bindVertexArray(this.floor);
@@ -470,12 +476,13 @@ class Orbit { // turns about a target
     Object.assign(this, HOME, { distance: 3.6, target: [0, 0, 0] });
   }
 
-  frame(vertices) { // the whole body, from the front and a little from its left
+  frame(...bodies) { // all vertices, from the front and a little from the left
     const low = [Infinity, Infinity, Infinity], high = low.map((value) => -value);
-    for (let i = 0; i < vertices.length; i++) {
-      low[i % 3] = Math.min(low[i % 3], vertices[i]);
-      high[i % 3] = Math.max(high[i % 3], vertices[i]);
-    }
+    for (const vertices of bodies)
+      for (let i = 0; i < vertices.length; i++) {
+        low[i % 3] = Math.min(low[i % 3], vertices[i]);
+        high[i % 3] = Math.max(high[i % 3], vertices[i]);
+      }
     this.target = low.map((value, axis) => (value + high[axis]) / 2);
     this.distance = 2.15 * Math.max(...high.map((value, axis) => value - low[axis])) + 0.3;
     Object.assign(this, HOME);
@@ -582,8 +589,7 @@ class View {
     this.painter = Painter.for(this);
     this.listen();
     this.update();
-    this.orbit.frame(this.pose.vertices);
-    this.refresh();
+    this.home();
   }
 
   build(parent) {
@@ -670,10 +676,13 @@ class View {
   }
 
   update() {
-    if (!this.stale.pose) return;
-    this.pose.evaluate(this.state());
-    this.stale.pose = false;
-    this.stale.upload = true;
+    if (this.stale.pose) this.pose.evaluate(this.state());
+    if (this.stale.second) {
+      const second = this.model.get("second");
+      this.otherPose = second ? (this.otherPose ?? new PosedBody(this.body)).evaluate(second) : null;
+    }
+    this.stale.upload ||= this.stale.pose || this.stale.second;
+    this.stale.pose = this.stale.second = false;
   }
 
   values() { // of every vertex from 0 to 1; below zero means the skin's own colour
@@ -704,46 +713,32 @@ class View {
   }
 
   drawBodies(width, height) {
-    const { painter, model } = this, second = model.get("second");
+    const { painter, model } = this;
     this.renew();
     painter.begin(width, height, this.view, this.projection);
     this.mesh.drawFloor(this.pose.lowest);
     this.mesh.draw(this.colored ? MODE.value : MODE.skin, SKIN, model.get("wireframe"));
-    if (second) this.other.mesh.draw(MODE.skin, [...SECOND_SKIN, second.opacity ?? 0.5], false);
+    if (this.other) this.other.draw(MODE.skin, [...SECOND_SKIN, model.get("second").opacity ?? SEE_THROUGH], false);
   }
 
   renew() { // upload what has changed
-    const { painter, model } = this, second = model.get("second");
-    if (this.mesh?.age !== painter.age) {
-      this.mesh?.free();
-      this.mesh = new Mesh(painter, this.body);
-      Object.assign(this.stale, { upload: true, color: true, second: true });
-    }
-    if (this.stale.upload) {
-      this.mesh.upload(this.mesh.position, this.pose.vertices);
-      this.mesh.upload(this.mesh.normal, this.pose.normals);
-    }
+    this.mesh = this.meshOf(this.mesh, this.pose);
+    this.other = this.meshOf(this.other, this.otherPose);
     if (this.stale.color) {
       this.colored = this.values();
       if (this.colored) this.mesh.upload(this.mesh.value, this.colored);
     }
-    if (this.stale.second) this.renewSecond(second);
-    Object.assign(this.stale, { upload: false, color: false, second: false });
+    Object.assign(this.stale, { upload: false, color: false });
   }
 
-  renewSecond(second) {
-    if (!second) {
-      this.other?.mesh.free();
-      this.other = null;
-      return;
-    }
-    if (this.other?.mesh.age !== this.painter.age) {
-      this.other?.mesh.free();
-      this.other = { pose: new PosedBody(this.body), mesh: new Mesh(this.painter, this.body) };
-    }
-    this.other.pose.evaluate(second);
-    this.other.mesh.upload(this.other.mesh.position, this.other.pose.vertices);
-    this.other.mesh.upload(this.other.mesh.normal, this.other.pose.normals);
+  meshOf(old, pose) { // the old one where its context still lives
+    const { painter } = this, usable = pose && old?.age === painter.age;
+    if (!usable) old?.free();
+    if (!pose) return null;
+    const mesh = usable ? old : new Mesh(painter, this.body);
+    if (!usable && pose === this.pose) this.stale.color = true;
+    if (!usable || this.stale.upload) mesh.pose(pose);
+    return mesh;
   }
 
   drawInstead(words, width, height) { // a rendered picture and words
@@ -953,7 +948,7 @@ class View {
   }
 
   home() {
-    this.orbit.frame(this.pose.vertices);
+    this.orbit.frame(this.pose.vertices, ...(this.otherPose ? [this.otherPose.vertices] : []));
     this.refresh();
   }
 
@@ -965,7 +960,7 @@ class View {
     this.resizing.disconnect();
     for (const [event, act] of this.listeners) this.model.off(event, act);
     this.mesh?.free();
-    this.other?.mesh.free();
+    this.other?.free();
     this.painter?.release(this);
     this.canvas.bodyViewer = null;
     this.root.remove();
@@ -1145,7 +1140,8 @@ export function mount(parent, packed, state = {}) {
   const zeros = (count) => new Array(count).fill(0);
   const values = {
     betas: zeros(body.betaCount), body_pose: zeros(3 * body.jointCount - 3), global_orient: zeros(3),
-    transl: zeros(3), correctives: true, joint: -1, controls: true, height: 480, fps: 30, frame: 0, ...state,
+    transl: zeros(3), correctives: true, joint: -1, controls: true, height: 500, fps: 30, frame: 0,
+    value_range: [0, 1], value_label: "", ...state,
   };
   const model = { // what View asks of Jupyter's model
     get: (name) => values[name],

@@ -98,7 +98,7 @@ class BodyViewer(AnyWidget):
     correctives, controls = Bool(True).tag(sync=True), Bool(True).tag(sync=True)
     skeleton, frames = Bool(False).tag(sync=True), Bool(False).tag(sync=True)
     wireframe, weights = Bool(False).tag(sync=True), Bool(False).tag(sync=True)
-    joint, height = Int(-1).tag(sync=True), Int(440).tag(sync=True)
+    joint, height = Int(-1).tag(sync=True), Int(500).tag(sync=True)
     values, value_range = Bytes(b"").tag(sync=True), List([0.0, 1.0]).tag(sync=True)
     value_label = Unicode("").tag(sync=True)
     second = Dict(allow_none=True, default_value=None).tag(sync=True)
