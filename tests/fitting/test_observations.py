@@ -8,7 +8,8 @@ import torch
 from tests.fitting.conftest import make_views
 from vhlib.body import SMPL, Keypoints
 from vhlib.body.skeletons import get_skeleton
-from vhlib.fitting.observations import AMBIGUOUS_POINTS, usable_keypoints
+from vhlib.fitting.observations import AMBIGUOUS_POINTS, only, sized_by, usable_keypoints
+from vhlib.fitting.posed_body import PosedBody, pack
 
 PARTS = {
     "whole": (),
@@ -47,3 +48,30 @@ def test_two_points_are_enough(people):
     keypoints = Keypoints(people.keypoints.xy, confidence, "openpose_25")
     usable = usable_keypoints(keypoints, people.smpl.keypoints("openpose_25"))
     assert torch.equal(usable.confidence, confidence)
+
+
+def test_only_some_names_count_and_the_person_is_as_large(people):
+    some = only(people.keypoints, ("left_knee", "right_knee", "head_top"))
+    seen = get_skeleton("openpose_25").indices("left_knee", "right_knee")
+    assert some.confidence.nonzero()[:, 1].unique().tolist() == sorted(seen)
+    assert torch.equal(some.height(), people.keypoints.height())
+    assert torch.equal(some[3:5].height(), people.keypoints.height()[3:5])
+    assert (people.keypoints.confidence == 1).all()
+    one_point = only(people.keypoints, ("left_knee",))
+    assert torch.equal(one_point.confidence, people.keypoints.confidence)
+
+
+def test_nobody_is_larger_than_their_distance_lets_them_be(people):
+    """A point far outside makes the box three times as large, and the size hardly larger."""
+    regressor = people.smpl.keypoint_regressor("openpose_25")
+    body = PosedBody(regressor, pack(people.truth))
+    size = people.keypoints.height()
+    right = sized_by(people.keypoints, people.camera, body)
+    assert ((right.height() / size > 0.8) & (right.height() <= size)).all()
+    xy = people.keypoints.xy.clone()
+    xy[:, 4] += 2 * size[:, None]
+    wrong = Keypoints(xy, people.keypoints.confidence, "openpose_25")
+    bounded = sized_by(wrong, people.camera, body)
+    assert (wrong.height() > 2 * size).all()
+    assert (bounded.height() < 1.4 * size).all()
+    assert torch.equal(bounded.xy, wrong.xy)

@@ -11,7 +11,16 @@ import torch
 from tests.fitting.conftest import Views, make_views
 from vhlib.body import SMPL, Keypoints
 from vhlib.body.skeletons import SKELETONS
-from vhlib.fitting import COLD_START, WARM_START, Stage, Term, fit_smplify
+from vhlib.fitting import (
+    ANCHORED_START,
+    COLD_START,
+    SMPLIFY_2016,
+    SPIN,
+    WARM_START,
+    Stage,
+    Term,
+    fit_smplify,
+)
 from vhlib.geometry import PerspectiveCamera, geodesic_distance
 from vhlib.metrics import pa_mpjpe
 
@@ -258,3 +267,77 @@ def test_nobody_to_fit_is_an_empty_answer(views):
     fit = fit_smplify(views.smpl, views.camera, views.keypoints[:0])
     assert fit.energy.shape == (0,)
     assert fit.projected_keypoints.shape == (0, 25, 2)
+
+
+class Constant(Term):
+    """An energy of ``value`` for everybody, under any name."""
+
+    def __init__(self, name: str, value: float):
+        self.name, self.value = name, value
+
+    def residuals(self, body) -> torch.Tensor:
+        return body.vector[:, :1] * 0 + self.value**0.5
+
+
+def test_a_term_of_one_s_own_takes_the_place_of_one_of_the_same_name(views):
+    mine = Constant("bending", 2.0)
+    fit = fit_smplify(
+        views.smpl, views.camera, views.keypoints, init=views.truth, extra_terms=[mine]
+    )
+    expected = torch.full((4,), 2.0 * WARM_START[0].weights["bending"] ** 2)
+    torch.testing.assert_close(fit.energy_terms["bending"], expected)
+
+
+def test_terms_of_one_name_are_summed(views):
+    schedule = [replace(s, weights={**s.weights, "mine": 3.0}) for s in WARM_START]
+    fit = fit_smplify(
+        views.smpl,
+        views.camera,
+        views.keypoints,
+        schedule=schedule,
+        init=views.truth,
+        extra_terms=[Constant("mine", 1.0), Constant("mine", 4.0)],
+    )
+    torch.testing.assert_close(fit.energy_terms["mine"], torch.full((4,), 45.0))
+
+
+def test_an_anchored_fit_stays_nearer_to_its_init(views):
+    moved = replace(views.truth, betas=views.truth.betas + 1.0)
+    free, held = (
+        fit_smplify(views.smpl, views.camera, views.keypoints, schedule=schedule, init=moved)
+        for schedule in (WARM_START, ANCHORED_START)
+    )
+    far, near = ((fit.body_parameters.betas - moved.betas).norm() for fit in (free, held))
+    assert near < far
+    assert "anchor" in held.energy_terms
+
+
+POOR = {
+    "one limb": lambda c: c.index_fill(
+        1, torch.tensor([i for i in range(25) if i not in (2, 3, 4)]), 0
+    ),
+    "two points": lambda c: c.index_fill(
+        1, torch.tensor([i for i in range(25) if i not in (0, 11)]), 0
+    ),
+    "hardly seen": lambda c: 0.16 * c,
+}
+
+
+@pytest.mark.parametrize("schedule", [COLD_START, SMPLIFY_2016, SPIN], ids=["cold", "2016", "SPIN"])
+@pytest.mark.parametrize("seen", POOR)
+def test_poor_evidence_gives_finite_bodies(views, seen, schedule):
+    confidence = POOR[seen](views.keypoints.confidence)
+    keypoints = replace(views.keypoints, confidence=confidence)
+    fit = fit_smplify(views.smpl, views.camera, keypoints, schedule=schedule)
+    assert torch.isfinite(fit.energy).all()
+    for value in vars(fit.body_parameters).values():
+        assert torch.isfinite(value).all()
+
+
+def test_points_almost_in_one_place_give_a_finite_body(views):
+    """A heap of points a hundredth of a pixel wide: a person as far away as may be."""
+    heap = 300 + 0.01 * (views.keypoints.xy - 300) / 500
+    keypoints = replace(views.keypoints, xy=heap)
+    fit = fit_smplify(views.smpl, views.camera, keypoints)
+    assert torch.isfinite(fit.energy).all()
+    assert torch.isfinite(fit.projected_keypoints).all()
