@@ -194,6 +194,16 @@ def test_an_empty_batch(six, method):
 
 
 @pytest.mark.parametrize("method", ALL_METHODS)
+def test_no_iterations(six, method):
+    problem, start = six
+    solution = minimize(problem, start, None, method, 0)
+    assert torch.equal(solution.vector, start)
+    assert torch.equal(solution.energy_history, problem.energy(start)[None])
+    assert solution.seconds.shape == (0,)
+    assert solution.stopped == (StopReason.ITERATION_LIMIT,) * 6
+
+
+@pytest.mark.parametrize("method", ALL_METHODS)
 def test_steps_that_are_not_finite_are_refused(regressor, method):
     """Where the energy is NaN beyond a wall, every solver stays on this side of it."""
     problem = Problem(regressor, [(Wall(), 1.0)])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
@@ -19,18 +21,17 @@ from vhlib.fitting.solvers.threads import numpy_on_one_thread
 
 
 class OneByOne(Method):
-    """Minimises the bodies of a batch one after the other, with scipy."""
+    """Minimises the bodies of a batch one after the other, with scipy.
+
+    ``reasons`` is what scipy's statuses mean.
+    """
 
     takes_gradients: ClassVar[bool]
+    reasons: ClassVar[Mapping[int, StopReason]]
 
     @abstractmethod
     def minimize(self, objective: Objective, limits: Limits) -> int:
         """Run scipy on ``objective`` and return its status."""
-
-    @property
-    @abstractmethod
-    def reasons(self) -> dict[int, StopReason]:
-        """What scipy's statuses mean."""
 
     @numpy_on_one_thread()
     def __call__(
@@ -53,8 +54,9 @@ class OneByOne(Method):
 
     def _one(self, objective: Objective, limits: Limits) -> Solution:
         objective.asked["gradient" if self.takes_gradients else "energy"] += 1  # for the start
-        status = self.minimize(objective, limits)
-        objective.progress.stop(torch.tensor([0]), self.reasons[status])
+        if limits.iterations:
+            status = self.minimize(objective, limits)
+            objective.progress.stop(torch.tensor([0]), self.reasons[status])
         return objective.solution()
 
 
@@ -70,12 +72,9 @@ class LBFGS(OneByOne):
 
     memory: int = 10
     takes_gradients: ClassVar[bool] = True
-
-    @property
-    def reasons(self) -> dict[int, StopReason]:
-        """Zero is the tolerance, one the limit, two a line search that found nothing."""
-        reasons = StopReason.CONVERGED, StopReason.ITERATION_LIMIT, StopReason.NO_DESCENT
-        return dict(enumerate(reasons))
+    reasons: ClassVar[Mapping[int, StopReason]] = MappingProxyType(
+        {0: StopReason.CONVERGED, 1: StopReason.ITERATION_LIMIT, 2: StopReason.NO_DESCENT}
+    )
 
     def minimize(self, objective: Objective, limits: Limits) -> int:
         """Run ``scipy.optimize.minimize``."""
@@ -106,11 +105,9 @@ class Powell(OneByOne):
     """
 
     takes_gradients: ClassVar[bool] = False
-
-    @property
-    def reasons(self) -> dict[int, StopReason]:
-        """Zero is the tolerance, two the limit."""
-        return {0: StopReason.CONVERGED, 2: StopReason.ITERATION_LIMIT}
+    reasons: ClassVar[Mapping[int, StopReason]] = MappingProxyType(
+        {0: StopReason.CONVERGED, 2: StopReason.ITERATION_LIMIT}
+    )
 
     def minimize(self, objective: Objective, limits: Limits) -> int:
         """Run ``scipy.optimize.minimize``."""
@@ -139,7 +136,7 @@ class Objective:
         free: Int[Tensor, " m"],
     ):
         self._problem, self._vector, self._free = problem, vector, free
-        self.start = vector[0, free].double().numpy()
+        self.start = vector[0, free].double().cpu().numpy()
         self.progress = Progress(problem, vector, energies)
         self._best, self._least = vector, float(energies.sum())
         self._wall = 2 * abs(self._least) + 1
@@ -156,7 +153,7 @@ class Objective:
         """The energy and its gradient."""
         self.asked["gradient"] += 1
         energies, gradient = self._problem.slope(self._at(x))
-        gradient = gradient[0, self._free].double()
+        gradient = gradient[0, self._free].double().cpu()
         if not gradient.isfinite().all():
             return self._wall, np.zeros_like(x)
         return self._seen(x, energies), gradient.numpy()
