@@ -215,9 +215,13 @@ def test_the_makefile_installs_every_extra_it_needs():
 
 def third_party_imports() -> set[str]:
     """Top-level packages that vhlib imports, by their import name."""
-    pattern = re.compile(r"^\s*(?:from|import) ([A-Za-z_0-9]+)", re.MULTILINE)
-    modules = (path.read_text(encoding="utf-8") for path in (ROOT / "vhlib").rglob("*.py"))
-    found = {name for text in modules for name in pattern.findall(text)}
+    found = set()
+    for path in (ROOT / "vhlib").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found.add(node.module.split(".")[0])
     return found - set(sys.stdlib_module_names) - {"vhlib"}
 
 

@@ -19,13 +19,13 @@ from vhlib.body import SMPL, BodyParameters, Keypoints
 from vhlib.fitting.clip_problem import SMOOTHNESS, ClipProblem
 from vhlib.fitting.clip_solver import minimize_clip
 from vhlib.fitting.gaps import nearest_seen, silenced, somebody_seen
-from vhlib.fitting.observations import sized_by, usable_keypoints
+from vhlib.fitting.observations import SizedKeypoints, sized_by, usable_keypoints
 from vhlib.fitting.posed_body import PosedBody, pack, unknown_slices
 from vhlib.fitting.priors import load_pose_prior
 from vhlib.fitting.priors.gmm import GaussianMixturePrior
 from vhlib.fitting.schedules import ALL_UNKNOWNS, BODY_WEIGHTS, COLD_START, Stage
 from vhlib.fitting.smplify import Fit, fit_smplify, own_terms
-from vhlib.fitting.staging import StageRecord, check_schedule, stage_problem
+from vhlib.fitting.staging import StageRecord, check_schedule, joined, stage_problem
 from vhlib.fitting.starts import View
 from vhlib.fitting.terms import Term
 from vhlib.geometry import PerspectiveCamera
@@ -51,46 +51,46 @@ def fit_clip(
 ) -> Fit:
     """Fit one person through the frames of a clip.
 
-    Frames in which nobody is seen are bridged by the motion before and after them, which is worth
-    something for a few tenths of a second.
+    Frames in which nobody is seen are bridged, which is worth something for tenths of a second.
 
     Args:
-        smpl: the body model.
-        camera: as for ``fit_smplify``.
+        smpl, camera, pose_prior: as for ``fit_smplify``.
         keypoints: (T, K) of one person, frames in order.
         fps: frames a second.
-        pose_prior: the shipped mixture ("gmm") if left out.
         schedule: the last stage minimises the whole clip, and its weight of "smoothness" is that of
             ``ClipProblem``; those before fit each frame alone.
         init: bodies of all frames to start from, (T,); then only the last stage is run.
         extra_terms: terms of your own for each frame, as for ``fit_smplify``.
 
-    Returns a Fit with batch (T,), the betas of all frames equal. An acceleration counts in the
-    energy of its middle frame.
-
-    Raises:
-        ValueError: nobody is seen in any frame, keypoints that aren't (T, K), an fps that isn't
-            positive, or as ``fit_smplify`` does.
+    Returns a Fit with batch (T,), all betas equal. Raises ValueError if nobody is seen in any
+    frame, keypoints aren't (T, K) or fps isn't positive, and as ``fit_smplify`` does.
     """
     _check(keypoints, fps, schedule)
     prior = deepcopy(pose_prior or load_pose_prior("gmm")).to(smpl.v_template)  # to() is in place
-    seen = somebody_seen(keypoints)
-    filled = keypoints[nearest_seen(seen)]
+    filled = keypoints[nearest_seen(somebody_seen(keypoints))]
     history: Sequence[StageRecord] = ()
     first = init
     if first is None:
         alone = fit_smplify(smpl, camera, filled, prior, schedule[:-1], None, extra_terms)
         first, history = alone.body_parameters, alone.history
     start = _of_one_shape(first, keypoints)
+    view, seen = _view(smpl, camera, keypoints, start)
+    terms = own_terms(view, prior, start[None], init)
+    terms[0] = replace(terms[0], keypoints=seen)
+    problem = clip_problem(joined(terms, extra_terms), schedule[-1], view, fps)
+    return _fit(problem, start, schedule[-1], history, view.camera)
+
+
+def _view(
+    smpl: SMPL, camera: PerspectiveCamera, keypoints: Keypoints, start: Float[Tensor, "T n"]
+) -> tuple[View, SizedKeypoints]:
+    """What is known of the frames, empty ones filled; and the keypoints with those silenced."""
+    seen = somebody_seen(keypoints)
+    filled = keypoints[nearest_seen(seen)]
     regressor, camera = smpl.keypoint_regressor(keypoints.skeleton), camera.in_own_frame()
     usable = usable_keypoints(filled, smpl.keypoints(keypoints.skeleton))
-    view = View(regressor, camera, sized_by(usable, camera, PosedBody(regressor, start)))
-    terms = own_terms(view, prior, start[None], init)
-    terms[0] = replace(terms[0], keypoints=silenced(view.keypoints, seen))
-    replaced = {term.name for term in extra_terms}
-    terms = [*(t for t in terms if t.name not in replaced), *extra_terms]
-    problem = clip_problem(terms, schedule[-1], view, fps)
-    return _fit(problem, start, schedule[-1], history, camera)
+    sized = sized_by(usable, camera, PosedBody(regressor, start))
+    return View(regressor, camera, sized), silenced(sized, seen)
 
 
 def _of_one_shape(parameters: BodyParameters, keypoints: Keypoints) -> Float[Tensor, "T n"]:

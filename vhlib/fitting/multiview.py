@@ -22,7 +22,7 @@ from vhlib.fitting.priors.gmm import GaussianMixturePrior
 from vhlib.fitting.robust import RobustKernel
 from vhlib.fitting.schedules import ALL_UNKNOWNS, BODY_WEIGHTS, Stage
 from vhlib.fitting.smplify import Fit, fit_smplify
-from vhlib.fitting.staging import Staged, run_stages
+from vhlib.fitting.staging import Staged, joined, run_stages
 from vhlib.fitting.starts import View
 from vhlib.fitting.terms import Term
 from vhlib.geometry import PerspectiveCamera
@@ -86,21 +86,17 @@ def fit_views(
     agrees best with all views goes on.
 
     Args:
-        smpl: the body model.
+        smpl, pose_prior: as for ``fit_smplify``.
         cameras: V cameras that map one world to their pixels.
         keypoints: (V, *batch, K), the same people in every view. A view in which somebody isn't
             seen, all confidences zero, is left out for that person.
-        pose_prior: the shipped mixture ("gmm") if left out.
         schedule: stages on all views at once.
         init: bodies in the world to start from, (*batch,), instead of each view's fit.
         extra_terms: terms of your own on bodies in the world, as for ``fit_smplify``.
 
     Returns a Fit in the world's frame: its ``camera`` holds all V, stacked, and its
-    ``projected_keypoints`` are (V, *batch, K, 2).
-
-    Raises:
-        ValueError: somebody who is seen in no view, numbers of views that differ, or as
-            ``fit_smplify`` does.
+    ``projected_keypoints`` are (V, *batch, K, 2). Raises ValueError for somebody who is seen in no
+    view, numbers of views that differ, and as ``fit_smplify`` does.
     """
     batch = _checked_batch(cameras, keypoints)
     prior = deepcopy(pose_prior or load_pose_prior("gmm")).to(smpl.v_template)  # to() is in place
@@ -110,11 +106,10 @@ def fit_views(
         candidates = torch.stack([_alone(smpl, view, prior) for view in views])
     else:
         candidates = pack(init).reshape(1, len(views[0].keypoints), -1)
-    replaced = {term.name for term in extra_terms}
-    terms = [*(t for t in terms if t.name not in replaced), *extra_terms]
     regressor = smpl.keypoint_regressor(keypoints.skeleton)
     view = View(regressor, views[0].camera, views[0].keypoints)
-    return _fit(run_stages(terms, schedule, candidates, view), cameras, batch)
+    staged = run_stages(joined(terms, extra_terms), schedule, candidates, view)
+    return _fit(staged, cameras, batch)
 
 
 def in_world(smpl: SMPL, parameters: BodyParameters, camera: PerspectiveCamera) -> BodyParameters:

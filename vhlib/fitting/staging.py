@@ -71,6 +71,12 @@ def run_stages(
     return Staged(candidates[0], problem, history)
 
 
+def joined(own: Sequence[Term], extra: Sequence[Term]) -> list[Term]:
+    """All terms; an extra one takes the place of those of its name."""
+    replaced = {term.name for term in extra}
+    return [*(term for term in own if term.name not in replaced), *extra]
+
+
 def stage_problem(terms: Sequence[Term], stage: Stage, view: View) -> Problem:
     """The energy that the stage minimises, for N bodies."""
     weighted = [
