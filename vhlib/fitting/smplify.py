@@ -25,7 +25,7 @@ from vhlib.fitting.priors import load_pose_prior
 from vhlib.fitting.priors.gmm import GaussianMixturePrior
 from vhlib.fitting.scene_terms import Anchor, DepthPrior, FocalPrior
 from vhlib.fitting.schedules import COLD_START, WARM_START, Stage
-from vhlib.fitting.staging import Staged, StageRecord, run_stages
+from vhlib.fitting.staging import Staged, StageRecord, joined, run_stages
 from vhlib.fitting.starts import View, mean_stance, torso_depth
 from vhlib.fitting.terms import Term
 from vhlib.geometry import PerspectiveCamera
@@ -85,9 +85,8 @@ def fit_smplify(
     view = View(smpl.keypoint_regressor(skeleton), _flat_camera(camera, batch), usable)
     first = None if init is None else _flat_parameters(init, batch, smpl)
     start = mean_stance(view, prior.mean_pose) if first is None else pack(first)[None]
-    replaced = {term.name for term in extra_terms}
-    terms = [t for t in own_terms(view, prior, start, first) if t.name not in replaced]
-    staged = run_stages([*terms, *extra_terms], schedule, start, view)
+    terms = joined(own_terms(view, prior, start, first), extra_terms)
+    staged = run_stages(terms, schedule, start, view)
     frees_focal_length = any("focal_length" in stage.free for stage in schedule)
     return _fit(staged, camera.in_own_frame(), frees_focal_length, batch)
 
