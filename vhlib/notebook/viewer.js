@@ -580,6 +580,11 @@ function element(tag, properties = {}, ...children) {
   return node;
 }
 
+// JupyterLab takes arrow keys even from native sliders, unless the very node with the focus says no.
+function keepKeys(root) {
+  for (const node of root.querySelectorAll("canvas, input, select, button")) node.dataset.lmSuppressShortcuts = "true";
+}
+
 class View {
   constructor(model, parent, body) {
     Object.assign(this, { model, body, pose: new PosedBody(body), orbit: new Orbit(), fingers: new Map() });
@@ -602,15 +607,16 @@ class View {
     this.note = element("p", { className: "note", textContent: HELP, role: "status" });
     this.stage = element("div", { className: "stage" }, this.canvas);
     this.root = element("div", { className: "vhlib-viewer" }, element("div", { className: "row" }, this.stage), this.note);
-    this.root.dataset.lmSuppressShortcuts = "true"; // or JupyterLab takes the arrow keys
     if (this.model.get("controls")) this.panel = new Panel(this);
     this.remakePlayer();
+    keepKeys(this.root);
     parent.append(this.root);
   }
 
   remakePlayer() { // for another motion, or none
     this.player?.close();
     this.player = this.model.get("motion")?.byteLength ? new Player(this) : null;
+    keepKeys(this.stage);
   }
 
   listen() {

@@ -27,7 +27,7 @@ from vhlib.notebook.controls import display_widget, host_metadata
 from vhlib.notebook.figures import JPEG_QUALITY, require_words
 from vhlib.notebook.viewer_data import pack_body
 
-Numbers = Tensor | np.ndarray | list | tuple
+Number = float | int
 
 
 class Vector(TraitType):
@@ -41,7 +41,7 @@ class Vector(TraitType):
         # A list on the wire, as the page sends it: else every update would come back as a change.
         self.tag(sync=True, to_json=lambda value, _widget: list(value))
 
-    def validate(self, viewer: BodyViewer, value: Numbers) -> tuple[float, ...]:
+    def validate(self, viewer: BodyViewer, value: object) -> tuple[float, ...]:
         """The numbers, or a TraitError that says how many are expected."""
         expected = viewer.sizes[self.name]
         try:
@@ -56,7 +56,7 @@ class Vector(TraitType):
         return tuple(numbers.ravel().tolist())
 
 
-def as_array(value: Numbers) -> np.ndarray:
+def as_array(value: object) -> np.ndarray:
     """Numbers from anywhere, also from a graph or a graphics card."""
     return np.asarray(value.detach().cpu() if isinstance(value, Tensor) else value, np.float64)
 
@@ -143,7 +143,7 @@ class BodyViewer(AnyWidget):
             transl=vector["transl"],
         )
 
-    def compare(self, other: BodyParameters | None, opacity: float = 0.5) -> None:
+    def compare(self, other: BodyParameters | None, opacity: Number = 0.5) -> None:
         """Show a second body, opaque with ``opacity`` 1; None takes it away."""
         if other is None:
             self.second = None
@@ -154,7 +154,7 @@ class BodyViewer(AnyWidget):
         self.second = {**checked, "opacity": opacity}
 
     def color(
-        self, values: Float[Tensor, " V"], label: str, limits: tuple[float, float] | None = None
+        self, values: Float[Tensor, " V"], label: str, limits: tuple[Number, Number] | None = None
     ) -> None:
         """Colour the vertices by numbers (NaN: the skin's colour), with a bar named ``label``.
 
