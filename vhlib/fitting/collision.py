@@ -1,0 +1,224 @@
+"""Interpenetration: a body's limbs keep out of the rest of it (SMPLify, eq. 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import ClassVar, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from vhlib.body import SMPL
+from vhlib.body.capsules import CAPSULE_PARTS, Spheres, fit_capsules
+from vhlib.body.skinning import blend_shapes, forward_kinematics
+from vhlib.fitting.posed_body import PosedBody
+from vhlib.fitting.terms import Quadratic, Term
+from vhlib.geometry.rotations import left_jacobian
+
+PartPairs = Sequence[tuple[str, str]]
+
+_HANDS = ("left_hand", "right_hand")
+_LOWER_ARMS = ("left_forearm", "right_forearm", *_HANDS)
+SMPLIFY_PAIRS: PartPairs = (
+    *product(_LOWER_ARMS, ("pelvis", "spine1", "spine2", "spine3")),
+    ("left_forearm", "left_shoulder"),
+    ("right_forearm", "right_shoulder"),
+    ("left_hand", "right_hand"),
+    ("left_calf", "right_calf"),
+    ("left_calf", "right_foot"),
+    ("right_calf", "left_foot"),
+    ("left_foot", "right_foot"),
+)
+"""The 23 pairs of parts that SMPLify's code checks, by the names of ``CAPSULE_PARTS``."""
+
+BODY_PAIRS: PartPairs = (
+    *SMPLIFY_PAIRS,
+    *product(_LOWER_ARMS, ("left_thigh", "right_thigh", "head")),
+    *product(_HANDS, ("neck", "left_shoulder", "right_shoulder")),
+    *product(_HANDS, ("left_calf", "right_calf", "left_foot", "right_foot")),
+    *product(("left_forearm", "left_hand"), ("right_forearm", "right_upper_arm")),
+    *product(("right_forearm", "right_hand"), ("left_upper_arm",)),
+    ("right_hand", "left_forearm"),
+    *product(("left_calf", "left_foot"), ("right_thigh",)),
+    *product(("right_calf", "right_foot"), ("left_thigh",)),
+)
+"""Those, and what else a lower arm or leg can run into: thighs, upper arms, head, each other.
+
+benchmarks/collisions.py has the difference.
+"""
+
+# Pairs whose bump is smaller than the largest one's by more than exp of this change the energy and
+# its derivatives by less than the twelfth digit.
+NEGLIGIBLE = 16.0
+
+
+class _Pose(NamedTuple):
+    """Bodies without global orientation and translation: bones, and the spheres they carry.
+
+    world (N, J, 3, 3) and joints (N, J, 3) of the bones; centers (N, K, 3) and radii (N, K).
+    """
+
+    world: Tensor
+    joints: Tensor
+    centers: Tensor
+    radii: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Interpenetration(Term):
+    """E_sp: ``sum exp(-|c_i - c_j|^2 / (s_i^2 + s_j^2))`` over pairs of spheres (SMPLify, eq. 5).
+
+    The spheres fill the capsules of ``fit_capsules``; s is ``sigma`` times a sphere's radius, 0.3
+    as in the released code (the paper has a third): then two equal spheres that just touch count
+    for ``exp(-2 / 0.3^2)``, 2e-10, which a large weight makes felt. It is a smooth bump, no volume,
+    and never exactly zero.
+
+    One residual for each pair of spheres, ``exp(-d^2 / 2 (s_i^2 + s_j^2))``, whose square is the
+    bump, so that Gauss-Newton sees which way each pair can part. The original's single residual,
+    the root of the sum, has the same energy, but ``J^T J`` of rank one.
+
+    Derivatives are by the pose only: a thinner body or shorter limbs would escape a collision too,
+    so the betas count as constants, for the spheres' places and sizes alike. Turning or moving the
+    whole body changes nothing.
+
+    The original's weight of 1000 leaves limbs inside; WEIGHT gets them out
+    (benchmarks/collisions.py):
+
+        schedule = [
+            replace(s, weights={**s.weights, "interpenetration": Interpenetration.WEIGHT})
+            if "body_pose" in s.free
+            else s
+            for s in COLD_START
+        ]
+        terms = [Interpenetration(smpl)]
+        fit_smplify(smpl, camera, keypoints, schedule=schedule, extra_terms=terms)
+
+    Args:
+        smpl: the body model that is fitted.
+        pairs: parts that must not meet, by the names of ``CAPSULE_PARTS``.
+        sigma: width of a sphere's bump as a share of its radius.
+        spacing: of the spheres along a capsule, in radii. At the original's 2 a calf passes between
+            two spheres of the other.
+
+    Raises:
+        ValueError: no pairs, or one with a name that isn't a part.
+    """
+
+    smpl: SMPL
+    pairs: PartPairs = BODY_PAIRS
+    sigma: float = 0.3
+    spacing: float = 1.0
+    name: ClassVar[str] = "interpenetration"
+    WEIGHT: ClassVar[float] = 1e5
+
+    def __post_init__(self) -> None:
+        unknown = sorted({part for pair in self.pairs for part in pair} - set(CAPSULE_PARTS))
+        if unknown or not self.pairs:
+            raise ValueError(
+                f"pairs hold {', '.join(unknown) or 'nothing'}, expected pairs of "
+                f"{', '.join(CAPSULE_PARTS)}"
+            )
+
+    @cached_property
+    def spheres(self) -> Spheres:
+        """Those of all parts, of which only some are in a pair."""
+        return fit_capsules(self.smpl).spheres(self.spacing)
+
+    def residuals(self, body: PosedBody) -> Float[Tensor, "N m"]:
+        """``exp(-d^2 / 2 (s_i^2 + s_j^2))`` of each pair of spheres."""
+        return torch.exp(-self._exponents(self._pose(body), self._all_pairs(body)))
+
+    def jacobian(self, body: PosedBody) -> Float[Tensor, "N m n"]:
+        """Analytic; zero by all but the body pose."""
+        _, by_pose = self._linearized(body, self._pose(body), self._all_pairs(body))
+        jacobian = by_pose.new_zeros(*by_pose.shape[:2], body.vector.shape[-1])
+        jacobian[..., body.slices["body_pose"]] = by_pose
+        return jacobian
+
+    def quadratic(self, body: PosedBody) -> Quadratic:
+        """Gauss-Newton's, of the pairs that count; most are too far apart to."""
+        pose = self._pose(body)
+        exponents = self._exponents(pose, self._all_pairs(body))
+        counts = (exponents < exponents.amin(-1, keepdim=True) + NEGLIGIBLE).sum(-1)
+        most = int(counts.max()) if len(counts) else 0
+        residuals, jacobian = self._linearized(
+            body, pose, exponents.topk(most, largest=False, sorted=False).indices
+        )
+        return Quadratic(
+            torch.exp(-2 * exponents).sum(-1),
+            2 * (jacobian.mT @ residuals[..., None])[..., 0],
+            2 * jacobian.mT @ jacobian,
+            body.slices["body_pose"],
+        )
+
+    def _all_pairs(self, body: PosedBody) -> Int[Tensor, "N m"]:
+        first, _ = self._ends
+        return torch.arange(len(first), device=first.device).expand(len(body.vector), -1)
+
+    @cached_property
+    def _ends(self) -> Int[Tensor, "2 P"]:
+        """The two spheres of each pair."""
+        of_part = {
+            name: [k for k, part in enumerate(self.spheres.part) if part == name]
+            for name in CAPSULE_PARTS
+        }
+        pairs = [p for a, b in self.pairs for p in product(of_part[a], of_part[b])]
+        return torch.tensor(pairs, device=self.spheres.center.device).T
+
+    @cached_property
+    def _sides(self) -> Float[Tensor, "P 3*(J-1)"]:
+        """How each joint but the root parts a pair: 1 if it moves the first sphere alone, -1, 0."""
+        above = self.smpl.tree.ancestors.to(self.spheres.center)[list(self.spheres.bone)]
+        first, second = self._ends
+        return (above[first] - above[second])[:, 1:].repeat_interleave(3, -1)
+
+    def _pose(self, body: PosedBody) -> _Pose:
+        smpl, spheres, betas = self.smpl, self.spheres, body.betas.detach()
+        still = torch.eye(3).to(betas).expand(len(betas), 1, 3, 3)
+        rest = smpl.J_template + blend_shapes(betas, smpl.J_shapedirs)
+        rotations = torch.cat([still, body.rotations[:, 1:]], 1)
+        world, joints = forward_kinematics(rotations, rest, smpl.tree)
+        offsets = spheres.center + blend_shapes(betas, spheres.center_shapedirs)
+        bone = list(spheres.bone)
+        centers = joints[:, bone] + (world[:, bone] @ offsets[..., None])[..., 0]
+        return _Pose(world, joints, centers, spheres.radius + betas @ spheres.radius_shapedirs.T)
+
+    def _exponents(self, pose: _Pose, pairs: Int[Tensor, "N m"]) -> Float[Tensor, "N m"]:
+        first, second = self._ends[:, pairs]
+        apart = _of_each(pose.centers, first) - _of_each(pose.centers, second)
+        return apart.square().sum(-1) / (2 * self._spread(pose, first, second))
+
+    def _spread(self, pose: _Pose, first: Tensor, second: Tensor) -> Float[Tensor, "N m"]:
+        """``s_i^2 + s_j^2``."""
+        squared = (self.sigma * pose.radii).square()
+        return squared.gather(1, first) + squared.gather(1, second)
+
+    def _linearized(
+        self, body: PosedBody, pose: _Pose, pairs: Int[Tensor, "N m"]
+    ) -> tuple[Float[Tensor, "N m"], Float[Tensor, "N m 3*(J-1)"]]:
+        """Residuals of some pairs, and their derivatives by the body pose.
+
+        Pull the spheres of a pair apart along ``g = c_i - c_j``: that pair of forces has the moment
+        ``(c_i - p) x g = c_j x c_i - p x g`` about any point p, from either sphere. So a turn about
+        the axis a through the joint p, which carries one of the two, changes ``d^2 / 2`` by
+        ``a . (c_j x c_i) + (p x a) . g``, up to the sign.
+        """
+        first, second = self._ends[:, pairs]
+        here, there = _of_each(pose.centers, first), _of_each(pose.centers, second)
+        wrench = torch.cat([torch.linalg.cross(there, here, dim=-1), here - there], -1)
+        parents = list(self.smpl.tree.parents[1:])
+        axes = pose.world[:, parents] @ left_jacobian(body.axis_angle[:, 1:])
+        moments = torch.linalg.cross(pose.joints[:, 1:, :, None].expand_as(axes), axes, dim=-2)
+        screws = torch.cat([axes, moments], -2).transpose(1, 2).flatten(2)
+        spread = self._spread(pose, first, second)
+        residuals = torch.exp(-self._exponents(pose, pairs))
+        return residuals, -(residuals / spread)[..., None] * self._sides[pairs] * (wrench @ screws)
+
+
+def _of_each(points: Float[Tensor, "N K 3"], index: Int[Tensor, "N m"]) -> Float[Tensor, "N m 3"]:
+    """Each body's own choice of its points."""
+    return points.gather(1, index[..., None].expand(-1, -1, 3))
