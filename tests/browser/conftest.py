@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
@@ -89,12 +90,9 @@ def copy_without_outputs(notebooks: Path, copy: Path) -> None:
         nbformat.write(notebook, copy / path.name)
 
 
-@pytest.fixture(scope="session")
-def lab(tmp_path_factory) -> Iterator[Lab]:
-    """``vh lab`` on a copy of the notebooks without outputs, with settings of its own."""
-    folder = tmp_path_factory.mktemp("course")
-    copy_without_outputs(ROOT / "notebooks", folder / "notebooks")
-    write_broken_notebook(folder / "notebooks")
+@contextmanager
+def serve_lab(folder: Path) -> Iterator[Lab]:
+    """``vh lab`` in ``folder``, with settings of its own."""
     port, token = free_port(), secrets.token_hex(16)
     kept = "CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR"
     settings = {f"JUPYTER_{name}": str(folder / ".jupyter" / name.lower()) for name in kept}
@@ -116,6 +114,16 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
     finally:
         server.terminate()
         server.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory) -> Iterator[Lab]:
+    """``vh lab`` on a copy of the notebooks without outputs."""
+    folder = tmp_path_factory.mktemp("course")
+    copy_without_outputs(ROOT / "notebooks", folder / "notebooks")
+    write_broken_notebook(folder / "notebooks")
+    with serve_lab(folder) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
