@@ -49,6 +49,18 @@ def test_derivatives_are_those_of_a_regressor_for_each_body(smpl):
             )
 
 
+def test_turns_may_be_those_of_other_unknowns(smpl):
+    """By the columns of any matrices: the same as turning first and multiplying after."""
+    betas, rotations = bodies(2)
+    turns = torch.randn(2, 24, 3, 3, generator=torch.Generator().manual_seed(3)).double()
+    regressor = VertexRegressor(smpl.rest_model(), chosen(2, 9))
+    plain = regressor.linearize(betas, rotations).d_rotation
+    expected = torch.einsum("nkcjt,njtm->nkcjm", plain, turns)
+    torch.testing.assert_close(
+        regressor.linearize(betas, rotations, turns).d_rotation, expected, rtol=0, atol=1e-12
+    )
+
+
 def test_no_vertices_are_no_points(smpl):
     betas, rotations = bodies(2)
     found = VertexRegressor(smpl.rest_model(), chosen(2, 0)).linearize(betas, rotations)

@@ -12,7 +12,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from vhlib.body.point_regressor import PointJacobian, PointRegressor, RestModel
-from vhlib.body.skinning import bone_transforms, forward_kinematics, pose_features
+from vhlib.body.skinning import (
+    blend_shapes,
+    bone_transforms,
+    forward_kinematics,
+    pose_features,
+)
 from vhlib.geometry.rotations import skew
 
 
@@ -43,22 +48,31 @@ class VertexRegressor(PointRegressor):
         return (self.weights[..., None, :] @ carried)[..., 0, :]
 
     def linearize(
-        self, betas: Float[Tensor, "N S"], rotations: Float[Tensor, "N J 3 3"]
+        self,
+        betas: Float[Tensor, "N S"],
+        rotations: Float[Tensor, "N J 3 3"],
+        turns: Float[Tensor, "N J 3 3"] | None = None,
     ) -> PointJacobian:
-        """The vertices with their analytic Jacobian."""
+        """The vertices with their analytic Jacobian.
+
+        ``turns``: how each joint turns, in its parent's frame, with its three unknowns, which are
+        the columns; the identity unless given.
+        """
         world, posed, transforms = self._pose(betas, rotations)
         carried = self.weights[..., None] * _carried(transforms, self._at_rest(betas, rotations))
-        above = self._parent_rotations(world)
-        d_rotation = self._d_turn_of(carried, above, posed)
+        identity = torch.eye(3).to(world).expand(len(world), 1, 3, 3)
+        above = torch.cat([identity, world[:, list(self.tree.parents[1:])]], 1)
+        turns = identity.expand_as(above) if turns is None else turns
+        d_rotation = self._d_turn_of(carried, above @ turns, posed)
         blended = (self.weights @ world.flatten(2)).unflatten(-1, (3, 3))
-        d_rotation[..., 1:, :] += self._d_correctives_of(blended, rotations)
+        d_rotation[..., 1:, :] += self._d_correctives_of(blended, rotations[:, 1:], turns[:, 1:])
         d_offset = self._d_posed(above) - world @ self.joint_shapedirs
         d_betas = (self.weights @ d_offset.flatten(2)).unflatten(-1, (3, -1))
         return PointJacobian(carried.sum(2), d_rotation, d_betas + blended @ self.rest_shapedirs)
 
     def _pose(self, betas: Tensor, rotations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """World rotations, posed joints and transforms (N, J, 3, 4) of the bones."""
-        joints = self._joints(betas)
+        joints = self.joint_template + blend_shapes(betas, self.joint_shapedirs)
         world, posed = forward_kinematics(rotations, joints, self.tree)
         return world, posed, bone_transforms(world, posed, joints)
 
@@ -72,17 +86,16 @@ class VertexRegressor(PointRegressor):
             + (self.rest_posedirs @ features[:, None, :, None])[..., 0]
         )
 
-    def _d_turn_of(self, carried: Tensor, above: Tensor, posed: Tensor) -> Tensor:
-        """(N, K, 3, J, 3), without the correctives."""
+    def _d_turn_of(self, carried: Tensor, axes: Tensor, posed: Tensor) -> Tensor:
+        """(N, K, 3, J, 3), without the correctives; the axes of the turns are columns."""
         below = self.weights @ self.ancestors  # (N, K, j): the weight of the bones below j
         arm = self.ancestors.T @ carried - below[..., None] * posed[:, None]
-        axes = above.mT[:, None]  # rows are the parent's axes in the world
-        return torch.linalg.cross(axes, arm[:, :, :, None], dim=-1).permute(0, 1, 4, 2, 3)
+        turned = torch.linalg.cross(axes.mT[:, None], arm[:, :, :, None], dim=-1)
+        return turned.permute(0, 1, 4, 2, 3)
 
-    def _d_correctives_of(self, blended: Tensor, rotations: Tensor) -> Tensor:
+    def _d_correctives_of(self, blended: Tensor, rotations: Tensor, turns: Tensor) -> Tensor:
         """(N, K, 3, J-1, 3): by the pose blend shapes."""
-        generators = skew(torch.eye(3, dtype=rotations.dtype, device=rotations.device))
-        d_feature = (generators @ rotations[:, 1:, None]).flatten(-2)  # (N, J-1, m, 9)
+        d_feature = (skew(turns.mT) @ rotations[:, :, None]).flatten(-2)  # (N, J-1, m, 9)
         directions = (blended @ self.rest_posedirs).unflatten(-1, (-1, 9))
         return torch.einsum("nkcjf,njmf->nkcjm", directions, d_feature)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -30,16 +30,18 @@ class BodySurface:
 
     @cached_property
     def model(self) -> RestModel:
-        """The linear part of the body."""
-        return self.smpl.rest_model()
+        """The linear part of the body, each vertex in one piece: its vertices are asked singly."""
+        model = self.smpl.rest_model()
+        by_vertex = "v_template", "shapedirs", "posedirs", "lbs_weights"
+        return replace(model, **{name: getattr(model, name).contiguous() for name in by_vertex})
 
     def vertices(self, body: PosedBody) -> Float[Tensor, "N V 3"]:
         """All vertices, metres."""
         return self.smpl(**vars(body.parameters())).vertices
 
-    def follow(self, vertices: Int[Tensor, "N K"], body: PosedBody) -> PosedBody:
-        """The same bodies with some of their own vertices for points."""
-        return PosedBody(VertexRegressor(self.model, vertices), body.vector)
+    def regressor(self, vertices: Int[Tensor, "N K"]) -> VertexRegressor:
+        """Some vertices, other ones for each body, as points with derivatives."""
+        return VertexRegressor(self.model, vertices)
 
 
 def in_view(

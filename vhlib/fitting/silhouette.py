@@ -11,15 +11,17 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import normalize, relu
 
 from vhlib.body import SMPL
+from vhlib.body.vertex_regressor import VertexRegressor
 from vhlib.fitting.body_surface import BodySurface, in_view, projected_motion
 from vhlib.fitting.person_masks import PersonMasks
 from vhlib.fitting.posed_body import PosedBody
 from vhlib.fitting.robust import GemanMcClure, RobustKernel
+from vhlib.fitting.schedules import ALL_UNKNOWNS, BODY_WEIGHTS, Stage
 from vhlib.fitting.terms import Quadratic, Term
 from vhlib.geometry import PerspectiveCamera
 from vhlib.geometry.contours import OnEdges, find_contour
@@ -30,6 +32,11 @@ SPACING = 2
 CHUNK = 16
 SILHOUETTE_KERNEL = GemanMcClure(25.0)
 """In pixels of a person of 200 px, as the fine stages have it for keypoints."""
+# Masks show clothes and hair. This and the weight by benchmarks/silhouette_weights.py, whose
+# optimum is flat: 30 and 0.15 are as good.
+DRESSED = 0.25
+SILHOUETTE_START = (Stage("mask", ALL_UNKNOWNS, {**BODY_WEIGHTS, "silhouette": 20.0}, 30),)
+"""From a fit to the keypoints, which is the ``init``, on to keypoints and mask."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +67,7 @@ class Silhouette(Term):
     distance: Float[Tensor, "N S S"]
     outline: Float[Tensor, "N M 2"]
     on_outline: Bool[Tensor, "N M"]
-    mask_to_body: float | int = 1.0
+    mask_to_body: float | int = DRESSED
     robust: RobustKernel = SILHOUETTE_KERNEL
     name: ClassVar[str] = "silhouette"
 
@@ -70,7 +77,7 @@ class Silhouette(Term):
         smpl: SMPL,
         masks: Tensor,
         camera: PerspectiveCamera,
-        mask_to_body: float | int = 1.0,
+        mask_to_body: float | int = DRESSED,
         robust: RobustKernel = SILHOUETTE_KERNEL,
     ) -> Silhouette:
         """The term for masks (N, H, W), bool or shares, of the camera's whole pictures.
@@ -92,7 +99,7 @@ class Silhouette(Term):
         uncovered = (nearest.outside & self.on_outline)[..., None]
         return MatchedSilhouette(
             term=self,
-            vertices=contour.vertices,
+            regressor=self.surface.regressor(contour.vertices),
             of_body=contour.places,
             of_mask=nearest.places,
             direction=torch.where(uncovered, normalize(nearest.offset, dim=-1), 0.0),
@@ -136,14 +143,14 @@ class MatchedSilhouette(Term):
 
     Args:
         term: what this was made of.
-        vertices: (N, K) those on the outline.
+        regressor: of the K vertices on each outline.
         of_body, of_mask: C and M points on their edges.
         direction: (N, M, 2) of length one; zero where the body covers the mask's outline.
         exists: (N, C) as in `Contour`.
     """
 
     term: Silhouette
-    vertices: Int[Tensor, "N K"]
+    regressor: VertexRegressor
     of_body: OnEdges
     of_mask: OnEdges
     direction: Float[Tensor, "N M 2"]
@@ -152,12 +159,12 @@ class MatchedSilhouette(Term):
 
     def residuals(self, body: PosedBody) -> Float[Tensor, "N m"]:
         """The distances, pixels; to a body that is out of sight a window's side."""
-        followed = self.term.surface.follow(self.vertices, body)
+        followed = PosedBody(self.regressor, body.vector)
         return torch.cat(self._distances(*self._points(self._pixels(followed))), -1)
 
     def jacobian(self, body: PosedBody) -> Float[Tensor, "N m n"]:
         """Along the analytic motion of the vertices."""
-        followed = self.term.surface.follow(self.vertices, body)
+        followed = PosedBody(self.regressor, body.vector)
         points = [p.detach() for p in self._points(self._pixels(followed))]
         with torch.enable_grad():
             leaves = [p.requires_grad_() for p in points]
