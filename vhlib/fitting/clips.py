@@ -30,7 +30,16 @@ from vhlib.fitting.starts import View
 from vhlib.fitting.terms import Term
 from vhlib.geometry import PerspectiveCamera
 
-CLIP_STAGE = Stage("clip", ALL_UNKNOWNS, {**BODY_WEIGHTS, SMOOTHNESS: 0.08}, 50)
+# Chosen on synthetic clips by benchmarks/choose_clip_weights.py. A shape that all frames share
+# needs less of a prior than that of a single one.
+CLIP_WEIGHTS = {
+    **BODY_WEIGHTS,
+    "pose_prior": 3.0,
+    "bending": 4.0,
+    "shape_prior": 2.0,
+    SMOOTHNESS: 0.08,
+}
+CLIP_STAGE = Stage("clip", ALL_UNKNOWNS, CLIP_WEIGHTS, 50)
 CLIP_START = (*COLD_START, CLIP_STAGE)
 """Each frame alone as ``COLD_START`` has it, then all together."""
 

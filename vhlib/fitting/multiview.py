@@ -70,6 +70,17 @@ class MultiViewReprojection(Term):
         return MultiViewReprojection(tuple(view.select(index) for view in self.views))
 
 
+@dataclass(frozen=True, eq=False)
+class ViewsFit(Fit):
+    """The bodies that were found, in the world's frame.
+
+    As ``Fit``, but for ``camera``, which holds all V stacked, of the first one's image size, and
+    ``projected_keypoints`` (V, *batch, K, 2).
+    """
+
+    projected_keypoints: Float[Tensor, "V *batch K 2"]
+
+
 @torch.no_grad()
 def fit_views(
     smpl: SMPL,
@@ -79,7 +90,7 @@ def fit_views(
     schedule: Sequence[Stage] = VIEWS_START,
     init: BodyParameters | None = None,
     extra_terms: Sequence[Term] = (),
-) -> Fit:
+) -> ViewsFit:
     """Fit one body to what several cameras saw of a person at the same moment.
 
     Each view is fitted alone first. Carried into the world these are the candidates; that which
@@ -94,9 +105,8 @@ def fit_views(
         init: bodies in the world to start from, (*batch,), instead of each view's fit.
         extra_terms: terms of your own on bodies in the world, as for ``fit_smplify``.
 
-    Returns a Fit in the world's frame: its ``camera`` holds all V, stacked, and its
-    ``projected_keypoints`` are (V, *batch, K, 2). Raises ValueError for somebody who is seen in no
-    view, numbers of views that differ, and as ``fit_smplify`` does.
+    Raises ValueError for somebody who is seen in no view, numbers of views that differ, and as
+    ``fit_smplify`` does.
     """
     batch = _checked_batch(cameras, keypoints)
     prior = deepcopy(pose_prior or load_pose_prior("gmm")).to(smpl.v_template)  # to() is in place
@@ -170,7 +180,7 @@ def _alone(smpl: SMPL, view: Reprojection, prior: GaussianMixturePrior) -> Float
     return pack(in_world(smpl, fit.body_parameters, view.camera))
 
 
-def _fit(staged: Staged, cameras: Sequence[PerspectiveCamera], batch: torch.Size) -> Fit:
+def _fit(staged: Staged, cameras: Sequence[PerspectiveCamera], batch: torch.Size) -> ViewsFit:
     """The solution with the keypoints' batch axes."""
 
     def batched(value: Tensor) -> Tensor:
@@ -180,7 +190,7 @@ def _fit(staged: Staged, cameras: Sequence[PerspectiveCamera], batch: torch.Size
     parameters = {name: batched(value) for name, value in vars(body.parameters()).items()}
     energy_terms = staged.problem.energy_terms(staged.vector)
     points = batched(body.points)
-    return Fit(
+    return ViewsFit(
         body_parameters=BodyParameters(**parameters),
         camera=_stacked(cameras, len(batch)),
         energy=batched(sum(energy_terms.values())),
@@ -194,7 +204,7 @@ def _stacked(cameras: Sequence[PerspectiveCamera], axes: int) -> PerspectiveCame
     """All cameras as one whose first axis is that of views, with ``axes`` more to broadcast."""
     stacked = {
         name: torch.stack([getattr(camera, name) for camera in cameras]).unflatten(
-            0, (-1, *(1,) * axes)
+            0, (len(cameras), *(1,) * axes)
         )
         for name in ("focal_length", "principal_point", "T_camera_world")
     }
