@@ -41,7 +41,7 @@ async ([source, css, packed]) => {
   window.show = (state) => shown[shown.push(library.mount(document.body, body, state)) - 1];
   window.drawn = async () => {
     for (const { view } of shown)
-      while (view.frame || view.instead) await new Promise(requestAnimationFrame);
+      while (view.frame || view.instead || view.calming) await new Promise(requestAnimationFrame);
   };
 }
 """

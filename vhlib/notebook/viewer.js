@@ -277,6 +277,7 @@ const SKIN = [0.42, 0.55, 0.72, 1], SECOND_SKIN = [0.9, 0.55, 0.25], LINES = [0.
 const SEE_THROUGH = 0.5; // of the second body
 const GRID = [0.5, 0.5, 0.5, 0.35], GRID_HALF = 1.5, GRID_STEP = 0.25;
 const PULL = 0.997;
+const SAMPLES = 4, CALM = 150; // milliseconds after the last move until edges are smoothed
 const SHARED = Symbol.for("vhlib.viewer.painter.1"); // anywidget evaluates this module for every widget
 
 // What is open on the page: for tests, and for whoever looks for a leak.
@@ -295,12 +296,12 @@ class Painter {
 
   static make() {
     const canvas = document.createElement("canvas");
-    const gl = canvas.getContext("webgl2", { antialias: true, alpha: true });
+    const gl = canvas.getContext("webgl2", { antialias: false, alpha: true });
     return gl ? new Painter(canvas, gl) : null;
   }
 
   constructor(canvas, gl) {
-    Object.assign(this, { canvas, gl, users: new Set(), meshes: 0, lost: false, age: 0 });
+    Object.assign(this, { canvas, gl, users: new Set(), meshes: 0, lost: false, age: 0, slow: isSoftware(gl) });
     this.build();
     canvas.addEventListener("webglcontextlost", (event) => {
       event.preventDefault(); // or it is never restored
@@ -331,6 +332,7 @@ class Painter {
     for (const name of ["uView", "uProjection", "uPull", "uOffset", "uMode", "uColor"])
       this.uniforms[name] = gl.getUniformLocation(program, name);
     this.age += 1; // buffers of an older age are gone
+    this.smoothSize = null;
   }
 
   release(user) { // the last one gives the context back at once instead of waiting for the collector
@@ -339,10 +341,12 @@ class Painter {
     this.gl.getExtension("WEBGL_lose_context")?.loseContext();
   }
 
-  begin(width, height, view, projection) {
+  begin(width, height, view, projection, smooth) {
     const { gl, canvas, uniforms } = this;
     if (canvas.width < width) canvas.width = width; // it only grows
     if (canvas.height < height) canvas.height = height;
+    if (smooth) this.resizeSmooth();
+    gl.bindFramebuffer(gl.FRAMEBUFFER, smooth ? this.smooth : null);
     gl.viewport(0, 0, width, height);
     gl.enable(gl.SCISSOR_TEST);
     gl.scissor(0, 0, width, height);
@@ -364,9 +368,40 @@ class Painter {
     gl.uniform3fv(uniforms.uOffset, offset);
   }
 
+  resizeSmooth() { // several samples for each pixel, in a place of our own: moving pictures go without
+    const { gl, canvas } = this, size = `${canvas.width} ${canvas.height}`;
+    if (this.smoothSize === size) return;
+    if (this.smoothSize) this.smoothParts.forEach((part) => gl.deleteRenderbuffer(part));
+    else this.smooth = gl.createFramebuffer();
+    gl.bindFramebuffer(gl.FRAMEBUFFER, this.smooth);
+    const samples = Math.min(SAMPLES, gl.getParameter(gl.MAX_SAMPLES));
+    this.smoothParts = [[gl.RGBA8, gl.COLOR_ATTACHMENT0], [gl.DEPTH_COMPONENT24, gl.DEPTH_ATTACHMENT]].map(([format, place]) => {
+      const part = gl.createRenderbuffer();
+      gl.bindRenderbuffer(gl.RENDERBUFFER, part);
+      gl.renderbufferStorageMultisample(gl.RENDERBUFFER, samples, format, canvas.width, canvas.height);
+      gl.framebufferRenderbuffer(gl.FRAMEBUFFER, place, gl.RENDERBUFFER, part);
+      return part;
+    });
+    this.smoothSize = size;
+  }
+
+  finish(width, height, smooth) {
+    if (!smooth) return;
+    const { gl } = this;
+    gl.bindFramebuffer(gl.READ_FRAMEBUFFER, this.smooth);
+    gl.bindFramebuffer(gl.DRAW_FRAMEBUFFER, null);
+    gl.blitFramebuffer(0, 0, width, height, 0, 0, width, height, gl.COLOR_BUFFER_BIT, gl.NEAREST);
+  }
+
   copyTo(context, width, height) { // in the task that drew: later the picture may be gone
     context.drawImage(this.canvas, 0, this.canvas.height - height, width, height, 0, 0, width, height);
   }
+}
+
+function isSoftware(gl) { // no graphics card: smooth edges would double the time of a drawing
+  const names = gl.getExtension("WEBGL_debug_renderer_info");
+  const name = gl.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : gl.RENDERER);
+  return /swiftshader|llvmpipe|software|basic render/i.test(name);
 }
 
 class Mesh { // one posed body on the graphics card
@@ -703,7 +738,9 @@ class View {
 
   // ---- drawing
 
-  draw() {
+  draw(calm = false) {
+    clearTimeout(this.calming);
+    this.calming = null;
     const { canvas, context, painter } = this, ratio = Math.min(globalThis.devicePixelRatio || 1, 2);
     const width = Math.round(canvas.clientWidth * ratio), height = Math.round(canvas.clientHeight * ratio);
     if (!width || !height) return;
@@ -711,20 +748,23 @@ class View {
     if (!painter || painter.lost) return this.drawInstead(painter ? LOST : NO_WEBGL, width, height);
     this.update();
     [this.view, this.projection] = this.orbit.matrices(width / height);
-    this.drawBodies(width, height);
+    const smooth = calm || !painter.slow;
+    this.drawBodies(width, height, smooth);
     context.clearRect(0, 0, width, height);
     painter.copyTo(context, width, height);
     this.drawMarks(ratio);
     this.draws += 1;
+    if (!smooth) this.calming = setTimeout(() => this.draw(true), CALM);
   }
 
-  drawBodies(width, height) {
+  drawBodies(width, height, smooth) {
     const { painter, model } = this;
     this.renew();
-    painter.begin(width, height, this.view, this.projection);
+    painter.begin(width, height, this.view, this.projection, smooth);
     this.mesh.drawFloor(this.pose.lowest);
     this.mesh.draw(this.colored ? MODE.value : MODE.skin, SKIN, model.get("wireframe"));
     if (this.other) this.other.draw(MODE.skin, [...SECOND_SKIN, model.get("second").opacity ?? SEE_THROUGH], false);
+    painter.finish(width, height, smooth);
   }
 
   renew() { // upload what has changed
@@ -960,6 +1000,7 @@ class View {
 
   close() {
     cancelAnimationFrame(this.frame);
+    clearTimeout(this.calming);
     this.closed = true;
     this.frame = 0; // no drawing any more
     this.player?.close();
