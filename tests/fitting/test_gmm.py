@@ -10,6 +10,7 @@ from scipy.stats import multivariate_normal
 from vhlib.body.skeletons import SMPL_24
 from vhlib.data.downloads import cached
 from vhlib.data.motion_library import load_registry_motions
+from vhlib.fitting.energies import BENT_JOINTS
 from vhlib.fitting.priors import GaussianMixturePrior, load_pose_prior
 from vhlib.fitting.priors.gmm import read_mixture
 from vhlib.geometry.rotations import axis_angle_to_matrix, matrix_to_axis_angle
@@ -231,12 +232,14 @@ class TestShippedPrior:
         mirrored = mean[flip] * torch.tensor([1.0, -1, -1])
         assert (mean - mirrored).abs().max() < 0.1
 
-    def test_prefers_knees_that_bend_backward(self):
+    @pytest.mark.parametrize(("name", "axis", "sign"), BENT_JOINTS)
+    def test_prefers_knees_and_elbows_that_bend_the_right_way(self, name, axis, sign):
+        """By 1.2 radians from the mean pose; five are a factor of 150 in probability."""
         prior = load_pose_prior()
-        bent = torch.zeros(2, 23, 3)
-        bent[0, 3, 0], bent[1, 3, 0] = 1.2, -1.2
-        natural, impossible = prior.energy(axis_angle_to_matrix(bent))
-        assert natural + 3 < impossible
+        number = 3 * (SMPL_24.index(name) - 1) + axis
+        natural, impossible = prior.mean_pose.clone(), prior.mean_pose.clone()
+        natural[number], impossible[number] = -1.2 * sign, 1.2 * sign
+        assert prior.energy_axis_angle(natural) + 5 < prior.energy_axis_angle(impossible)
 
     @pytest.mark.real_data
     def test_recorded_poses_are_likelier_than_shuffled_limbs(self):

@@ -1,4 +1,4 @@
-"""Pose priors behind one protocol: ``energy(body_pose) -> (*batch,)``."""
+"""Pose priors behind one protocol, ``energy(body_pose) -> (*batch,)``, and joint limits."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from importlib import resources
 from pathlib import Path
 
 from vhlib.fitting.priors.gmm import GaussianMixturePrior, read_mixture
+from vhlib.fitting.priors.joint_limits import JointLimits, limits_of
 
-__all__ = ["GaussianMixturePrior", "load_pose_prior"]
+__all__ = ["GaussianMixturePrior", "JointLimits", "limits_of", "load_pose_prior"]
 
 POSE_PRIORS = {"gmm": "gmm.npz"}
 
