@@ -153,7 +153,7 @@ show_photo(
 # It is a plausible person, but nothing in the picture says whether it is the right one: the fit was
 # never shown this side. Section 5 measures it. One flaw is visible already: he is broader than the
 # body. Points on joints say how long his bones are and little about his girth; outlines do
-# (notebook 10, later).
+# ([notebook 10](10_silhouettes.ipynb)).
 #
 # </details>
 
@@ -174,14 +174,14 @@ show_photo(
 #
 # The fit looks for the smallest weighted sum (SMPLify, Bogo et al. 2016)
 #
-# $$E(\beta, \theta, t) = E_J + 3.5^2 E_\theta + 6^2 E_a + 5^2 E_\beta$$
+# $$E(\beta, \theta, t) = E_J + 3.5^2 E_\theta + 4.5^2 E_a + 5^2 E_\beta$$
 #
 # | term | in the code | asks | explained in |
 # |---|---|---|---|
-# | $E_J$ | `reprojection` | are the joints drawn where they were seen? | 06 (later) |
-# | $E_\theta$ | `pose_prior` | is the pose like those of people who were recorded? | 07 (later) |
-# | $E_a$ | `bending` | do elbows and knees bend the way they can? | 07 (later) |
-# | $E_\beta$ | `shape_prior` | is the shape an ordinary one? | 07 (later) |
+# | $E_J$ | `reprojection` | are the joints drawn where they were seen? | [06](06_keypoints_and_robust_losses.ipynb) |
+# | $E_\theta$ | `pose_prior` | is the pose like those of people who were recorded? | [07](07_priors.ipynb) |
+# | $E_a$ | `bending` | do elbows and knees bend the way they can? | [07](07_priors.ipynb) |
+# | $E_\beta$ | `shape_prior` | is the shape an ordinary one? | [07](07_priors.ipynb) |
 
 # %%
 show(
@@ -395,11 +395,11 @@ with TemporaryDirectory() as folder:
 # | 03 | shape blend shapes *(later)* | read `betas`; find joints from a surface | later |
 # | 04 | pose and skinning *(later)* | write forward kinematics and linear blend skinning | later |
 # | 05 | train your own body *(later)* | learn a body model from registered meshes | later |
-# | 06 | keypoints and robust losses *(later)* | make the data term survive outliers | later |
-# | 07 | priors *(later)* | write each prior, and see what breaks without it | later |
-# | 08 | SMPLify *(later)* | stage a whole fit, term by term | later |
-# | 09 | optimisers and Jacobians *(later)* | choose a solver by measuring | later |
-# | 10 | silhouettes *(later)* | fit shape to an outline | later |
+# | 06 | [keypoints and robust losses](06_keypoints_and_robust_losses.ipynb) | make the data term survive outliers | later |
+# | 07 | [priors](07_priors.ipynb) | write each prior, and see what breaks without it | later |
+# | 08 | [SMPLify](08_smplify.ipynb) | stage a whole fit, term by term | later |
+# | 09 | [optimisers and Jacobians](09_optimisers_and_jacobians.ipynb) | choose a solver by measuring | later |
+# | 10 | [silhouettes](10_silhouettes.ipynb) | fit shape to an outline | later |
 # | 11 | SMPLify-X *(later)* | add hands, face and a learned prior | – |
 # | 12 | lifting *(later)* | learn 3D joints from 2D ones | later |
 # | 13 | HMR *(later)* | regress a body with iterative feedback and discriminators | later |
