@@ -1,6 +1,6 @@
 """Choose the weights of a clip's fit on synthetic clips, so that no scored real frame chooses them.
 
-    python benchmarks/choose_clip_weights.py
+    python benchmarks/choose_clip_weights.py | tee benchmarks/results/choose_clip_weights.txt
 
 Motions are held out in two folds from the prior that fits them, at 30 frames a second and at most
 50 frames; bodies and cameras are drawn once a clip. The detector's faults are those of real
