@@ -196,6 +196,6 @@ def test_a_reopened_notebook_shows_the_picture(lab, page, monkeypatch):
     page.goto(lab.page_of(REOPENED))
 
     picture = page.locator(".jp-RenderedImage img")
-    expect(picture).to_be_visible()
+    picture.wait_for()
     page.wait_for_function("document.querySelector('.jp-RenderedImage img').naturalWidth > 100")
     expect(page.get_by_text("model not found")).to_have_count(0)
