@@ -22,8 +22,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vhlib.body.skeletons import SMPL_24, Skeleton
-from vhlib.body.skinning import KinematicTree, blend_shapes, forward_kinematics, pose_features
+from vhlib.body.skeleton_sources import source_weights
+from vhlib.body.skeletons import Skeleton
+from vhlib.body.skinning import KinematicTree, chain, pose_features
 from vhlib.geometry.rotations import skew
 
 
@@ -77,6 +78,9 @@ class BonePairs:
 class PointRegressor:
     """K points, each a weighted sum of joints and of points that bones carry.
 
+    Inside, joints and pairs stand in one list of J + P *places*, each on a bone: a joint is a pair
+    with the offset zero.
+
     Args:
         model: the body.
         joint_weights: (K, J) of the posed joints themselves.
@@ -91,27 +95,25 @@ class PointRegressor:
         carried_weights: Float[Tensor, "K L"],
         pairs: BonePairs,
     ):
-        dtype = model.v_template
-        self.tree = model.tree
+        like = model.v_template
+        self.tree, self.bone = model.tree, pairs.bone
         self.joint_template, self.joint_shapedirs = model.J_template, model.J_shapedirs
-        self.bone, self.share = pairs.bone, pairs.share.to(dtype)
-        self.pair_template = pairs.offset.to(dtype)
-        self.pair_shapedirs = pairs.offset_shapedirs.to(dtype)
-        self.pair_posedirs = pairs.offset_posedirs.to(dtype)
-        self.joint_weights = joint_weights.to(dtype)
-        self.pair_weights = carried_weights.to(dtype)[:, pairs.point]
-        self.ancestors = model.tree.ancestors.to(dtype)
+        self.ancestors = model.tree.ancestors.to(like)
+        self.posedirs = pairs.offset_posedirs.to(like)
+        self.weights = torch.cat([joint_weights, carried_weights[:, pairs.point]], 1).to(like)
+        self._rest, self._rest_directions = self._compile_rest(pairs)
+        self._compile_motion(pairs)
 
     @classmethod
-    def of_skeleton(
-        cls, model: RestModel, skeleton: Skeleton, landmarks: Mapping[str, int]
+    def of_skeletons(
+        cls, model: RestModel, skeletons: Sequence[Skeleton], landmarks: Mapping[str, int]
     ) -> PointRegressor:
-        """The points of a named skeleton.
+        """The points of named skeletons, one skeleton after the other.
 
         Raises:
-            ValueError: it needs landmarks that the model file doesn't name.
+            ValueError: one needs landmarks that the model file doesn't name.
         """
-        joint_weights, landmark_weights, vertices = _sources(skeleton, landmarks)
+        joint_weights, landmark_weights, vertices = source_weights(skeletons, landmarks)
         return cls(model, joint_weights, landmark_weights, _vertex_pairs(model, vertices))
 
     @classmethod
@@ -146,77 +148,126 @@ class PointRegressor:
         self, betas: Float[Tensor, "N S"], rotations: Float[Tensor, "N J 3 3"]
     ) -> Float[Tensor, "N K 3"]:
         """Points before translation; ``rotations`` include the global orientation."""
-        joints = self._joints(betas)
-        world, posed = forward_kinematics(rotations, joints, self.tree)
-        return self._combine(posed, self._pairs(betas, rotations, world, posed))
+        return self.weights @ self._pose(betas, rotations)[1]
 
     def linearize(
-        self, betas: Float[Tensor, "N S"], rotations: Float[Tensor, "N J 3 3"]
+        self,
+        betas: Float[Tensor, "N S"],
+        rotations: Float[Tensor, "N J 3 3"],
+        turns: Float[Tensor, "N J 3 3"] | None = None,
     ) -> PointJacobian:
-        """Points with their analytic Jacobian."""
-        joints = self._joints(betas)
-        world, posed = forward_kinematics(rotations, joints, self.tree)
-        pairs = self._pairs(betas, rotations, world, posed)
+        """Points with their analytic Jacobian.
+
+        Args:
+            betas: shape coefficients.
+            rotations: of all joints, the global orientation first.
+            turns: how each joint turns, in its parent's frame, with its three unknowns, which are
+                the columns; ``left_jacobian`` if they are axis-angle. The identity unless given.
+        """
+        world, places = self._pose(betas, rotations)
         above = self._parent_rotations(world)
-        d_rotation = self._d_turn(above, posed, pairs)
+        if turns is None:
+            turns = torch.eye(3, dtype=world.dtype, device=world.device).expand_as(above)
+        d_rotation = self._d_turn(above @ turns, places)
         if self.bone.numel():
-            d_rotation[..., 1:, :] += self._d_correctives(rotations, world)
-        return PointJacobian(
-            self._combine(posed, pairs), d_rotation, self._d_betas(betas, above, world)
+            d_rotation[..., 1:, :] += self._d_correctives(rotations, world, turns)
+        return PointJacobian(self.weights @ places, d_rotation, self._d_betas(above, world))
+
+    def _compile_rest(self, pairs: BonePairs) -> tuple[Tensor, Tensor]:
+        """Bones and the pairs' offsets with their shares, as one linear function.
+
+        Constant (3 J + 4 P,) and directions (S + 9 (J - 1), 3 J + 4 P): a single product gives all
+        that has to be known at rest.
+        """
+        like = self.joint_template
+        bones, bone_shapedirs = (
+            _per_bone(values, self.tree) for values in (self.joint_template, self.joint_shapedirs)
         )
+        offsets = torch.cat([pairs.offset.to(like), pairs.share.to(like)[:, None]], 1)
+        by_shape, by_pose = (
+            torch.nn.functional.pad(directions.to(like), (0, 0, 0, 1)).flatten(0, 1)
+            for directions in (pairs.offset_shapedirs, pairs.offset_posedirs)
+        )
+        bones_by_shape = bone_shapedirs.flatten(0, 1)
+        bones_by_pose = bones_by_shape.new_zeros(len(bones_by_shape), by_pose.shape[1])
+        directions = torch.cat(
+            [torch.cat([bones_by_shape, bones_by_pose], 1), torch.cat([by_shape, by_pose], 1)]
+        )
+        return torch.cat([bones.flatten(), offsets.flatten()]), directions.T.contiguous()
 
-    def _joints(self, betas: Tensor) -> Tensor:
-        return self.joint_template + blend_shapes(betas, self.joint_shapedirs)
+    def _compile_motion(self, pairs: BonePairs) -> None:
+        """What the Jacobian needs of the weights.
 
-    def _pairs(self, betas: Tensor, rotations: Tensor, world: Tensor, posed: Tensor) -> Tensor:
-        """(N, P, 3): what each pair contributes to its point."""
-        offsets = blend_shapes(betas, self.pair_shapedirs)
-        offsets = offsets + blend_shapes(pose_features(rotations[:, 1:]), self.pair_posedirs)
-        local = self.pair_template + offsets
-        return _rotate(world[:, self.bone], local) + self.share[:, None] * posed[:, self.bone]
+        A place hangs on joint j if its bone is j or lies below it. ``_below`` (K, J) is the share
+        of each point that hangs on each joint; ``_arms`` (J + P, K J) takes places to what hangs on
+        a joint as seen from the joint, times the weight.
+        """
+        bones = torch.cat([torch.arange(len(self.ancestors)).to(self.bone), self.bone])
+        hanging = self.weights.T[:, :, None] * self.ancestors[bones][:, None]  # (J + P, K, J)
+        share = torch.cat([torch.ones_like(self.ancestors[0]), pairs.share.to(self.weights)])
+        self._below = torch.einsum("skj,s->kj", hanging, share)
+        arms = hanging.clone()
+        arms[: len(self.ancestors)] -= torch.diag_embed(self._below).movedim(1, 0)
+        self._arms = arms.flatten(1)
+        # How bones, and the offsets of pairs, grow with the betas (J + P, 3, S); a longer bone
+        # pushes along what hangs on it.
+        bone_shapedirs = _per_bone(self.joint_shapedirs, self.tree)
+        self._growth = torch.cat([bone_shapedirs, pairs.offset_shapedirs.to(self.weights)])
+        self._pushed = torch.cat([self._below, self.weights[:, len(self.ancestors) :]], 1)
 
-    def _combine(self, posed: Tensor, pairs: Tensor) -> Tensor:
-        return self.joint_weights @ posed + self.pair_weights @ pairs
+    def _pose(self, betas: Tensor, rotations: Tensor) -> tuple[Tensor, Tensor]:
+        """World rotations of the joints (N, J, 3, 3), and the places (N, J + P, 3)."""
+        coefficients = torch.cat([betas, pose_features(rotations[:, 1:])], -1)
+        at_rest = torch.addmm(self._rest, coefficients, self._rest_directions)
+        joints, pairs = rotations.shape[1], len(self.bone)
+        bones, offsets = at_rest.split([3 * joints, 4 * pairs], -1)
+        world = chain(rotations, bones.unflatten(-1, (joints, 3)), self.tree)
+        offsets = offsets.unflatten(-1, (pairs, 4, 1))
+        carried = (world.index_select(1, self.bone) @ offsets)[..., :3, 0]
+        return world[..., :3, :3], torch.cat([world[..., :3, 3], carried], 1)
 
     def _parent_rotations(self, world: Tensor) -> Tensor:
         """World rotation of each joint's parent frame; the root's is the world itself."""
         identity = torch.eye(3, dtype=world.dtype, device=world.device)
-        above = world[:, list(self.tree.parents[1:])]
+        above = world.index_select(1, self.tree.indices(world.device).parents)
         return torch.cat([identity.expand(len(world), 1, 3, 3), above], 1)
 
-    def _d_turn(self, above: Tensor, posed: Tensor, pairs: Tensor) -> Tensor:
-        """Turning joint j carries everything below it round p_j: d x = a x (x_below - p_j)."""
-        by_joint = self.joint_weights[:, :, None] * self.ancestors  # (K, below, j)
-        by_pair = self.pair_weights[:, :, None] * self.ancestors[self.bone]
-        weight = by_joint.sum(1) + (by_pair * self.share[:, None]).sum(1)
-        carried = torch.einsum("ksj,nsc->nkjc", by_joint, posed)
-        carried = carried + torch.einsum("kpj,npc->nkjc", by_pair, pairs)
-        arm = carried - weight[..., None] * posed[:, None]
-        axes = above.transpose(-1, -2)[:, None]  # rows are the parent's axes in the world
-        turned = torch.linalg.cross(axes, arm[:, :, :, None], dim=-1)  # (N, K, J, axis, 3)
-        return turned.permute(0, 1, 4, 2, 3)
+    def _d_turn(self, axes: Tensor, places: Tensor) -> Tensor:
+        """Turning joint j carries what hangs on it round p_j: d x = a x (x_below - p_j)."""
+        num_joints = axes.shape[1]
+        arms = (places.mT @ self._arms).unflatten(-1, (-1, num_joints))[..., None]
+        x, y, z = arms.expand(*arms.shape[:-1], 3).flatten(-2).unbind(1)  # (N, K, 3 J)
+        a, b, c = axes.transpose(1, 2).flatten(2)[:, :, None].unbind(1)  # (N, 1, 3 J)
+        turned = torch.stack([b * z - c * y, c * x - a * z, a * y - b * x], 2)
+        return turned.unflatten(-1, (num_joints, 3))
 
-    def _d_correctives(self, rotations: Tensor, world: Tensor) -> Tensor:
+    def _d_correctives(self, rotations: Tensor, world: Tensor, turns: Tensor) -> Tensor:
         """The pose blend shapes' part: (N, K, 3, J-1, 3)."""
-        generators = skew(torch.eye(3, dtype=rotations.dtype, device=rotations.device))
-        # d R / d delta_m = [e_m]x R, one (3, 3) block for each joint and axis m.
-        d_feature = generators @ rotations[:, 1:, None]
-        directions = self.pair_posedirs.flatten(0, 1).unflatten(-1, (-1, 9))  # (3P, J-1, 9)
-        moved = torch.einsum("qjf,njmf->nqjm", directions, d_feature.flatten(-2))
-        moved = world[:, self.bone] @ moved.unflatten(1, (-1, 3)).flatten(3)
-        combined = self.pair_weights @ moved.flatten(2)
-        return combined.unflatten(-1, (3, *d_feature.shape[1:3]))
+        # d R = [turn]x R for the turn of each unknown m: (N, J-1, m, 9).
+        d_feature = (skew(turns[:, 1:].mT) @ rotations[:, 1:, None]).flatten(-2)
+        count, joints, pairs = *d_feature.shape[:2], len(self.bone)
+        # Joint by joint one product for all bodies: (J-1, 3P, 9) by (J-1, 9, N m).
+        directions = self.posedirs.flatten(0, 1).unflatten(-1, (joints, 9)).transpose(0, 1)
+        moved = torch.bmm(directions, d_feature.permute(1, 3, 0, 2).flatten(2))
+        moved = moved.view(joints, pairs, 3, count, 3).permute(3, 1, 2, 0, 4)
+        moved = world.index_select(1, self.bone) @ moved.reshape(count, pairs, 3, 3 * joints)
+        combined = self.weights[:, len(self.ancestors) :] @ moved.flatten(2)
+        return combined.unflatten(-1, (3, joints, 3))
 
-    def _d_betas(self, betas: Tensor, above: Tensor, world: Tensor) -> Tensor:
+    def _d_betas(self, above: Tensor, world: Tensor) -> Tensor:
         """Bones grow with the shape and push everything below along: (N, K, 3, S)."""
-        parents = [0, *self.tree.parents[1:]]
-        bones = self.joint_shapedirs - self.joint_shapedirs[parents]
-        bones = torch.cat([self.joint_shapedirs[:1], bones[1:]])
-        d_posed = (self.ancestors @ (above @ bones).flatten(2)).unflatten(-1, (3, -1))
-        d_pairs = world[:, self.bone] @ self.pair_shapedirs
-        d_pairs = d_pairs + self.share[:, None, None] * d_posed[:, self.bone]
-        d_points = self.joint_weights @ d_posed.flatten(2) + self.pair_weights @ d_pairs.flatten(2)
-        return d_points.unflatten(-1, (3, betas.shape[-1]))
+        frames = torch.cat([above, world.index_select(1, self.bone)], 1)
+        # Place by place one product for all bodies: (J + P, 3 N, 3) by (J + P, 3, S).
+        d_places = torch.bmm(frames.transpose(0, 1).flatten(1, 2), self._growth)
+        d_points = self._pushed @ d_places.flatten(1)
+        shape = len(d_points), len(world), 3, self._growth.shape[-1]
+        return d_points.view(shape).transpose(0, 1)
+
+
+def _per_bone(of_joints: Tensor, tree: KinematicTree) -> Tensor:
+    """Of each joint (J, ...) less that of its parent."""
+    parents = tree.indices(of_joints.device).parents
+    return torch.cat([of_joints[:1], of_joints[1:] - of_joints[parents]])
 
 
 def _vertex_pairs(model: RestModel, vertices: Sequence[int]) -> BonePairs:
@@ -230,29 +281,3 @@ def _vertex_pairs(model: RestModel, vertices: Sequence[int]) -> BonePairs:
     by_shape = model.shapedirs.double()[vertex] - model.J_shapedirs.double()[bone]
     by_pose = model.posedirs.double()[vertex]
     return BonePairs(point, bone, share, scale[..., 0] * rest, scale * by_shape, scale * by_pose)
-
-
-def _rotate(rotations: Tensor, points: Tensor) -> Tensor:
-    return (rotations @ points[..., None])[..., 0]
-
-
-def _sources(skeleton: Skeleton, landmarks: Mapping[str, int]) -> tuple[Tensor, Tensor, list[int]]:
-    """Weights of each point on joints (K, J) and landmarks (K, L), and the landmarks' vertices."""
-    joints = {name: index for index, name in enumerate(SMPL_24.names)}
-    needed = {name for source in skeleton.points.values() for name in source if name not in joints}
-    missing = sorted(needed - set(landmarks))
-    if missing:
-        raise ValueError(
-            f"{skeleton.name} needs the landmark vertices {', '.join(missing)}, which this model "
-            f"doesn't name; its npz may hold them as landmark_names and landmark_vertices"
-        )
-    names = sorted(needed)
-    joint_weights = torch.zeros(len(skeleton), len(joints), dtype=torch.float64)
-    landmark_weights = torch.zeros(len(skeleton), len(names), dtype=torch.float64)
-    for row, source in enumerate(skeleton.points.values()):
-        for name, weight in source.items():
-            if name in joints:
-                joint_weights[row, joints[name]] = weight
-            else:
-                landmark_weights[row, names.index(name)] = weight
-    return joint_weights, landmark_weights, [landmarks[name] for name in names]

@@ -8,8 +8,12 @@ Symbols are the field's: V vertices, J joints, S shape components; leading batch
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -59,21 +63,6 @@ class KinematicTree:
         )
 
     @cached_property
-    def parent_slots(self) -> tuple[tuple[int, ...], ...]:
-        """For each level but the root's: where each joint's parent stands in the level above."""
-        return tuple(
-            tuple(above.index(self.parents[joint]) for joint in level)
-            for above, level in zip(self.levels, self.levels[1:], strict=False)
-        )
-
-    @cached_property
-    def order(self) -> tuple[int, ...] | None:
-        """Puts joints that are listed level by level back in order; None if they are already."""
-        listed = [joint for level in self.levels for joint in level]
-        order = tuple(listed.index(joint) for joint in range(len(listed)))
-        return None if order == tuple(range(len(order))) else order
-
-    @cached_property
     def ancestors(self) -> Tensor:
         """(J, J) bool: ``ancestors[k, j]`` tells that joint j is k or lies above it."""
         table = torch.eye(len(self.parents), dtype=torch.bool)
@@ -81,32 +70,90 @@ class KinematicTree:
             table[joint] |= table[parent]
         return table
 
+    def indices(self, device: torch.device) -> TreeIndices:
+        """The same as tensors; made once per device."""
+        return _tree_indices(self, device)
+
+
+class TreeIndices(NamedTuple):
+    """A ``KinematicTree`` for ``index_select``; None where everything stands in place already.
+
+    parents: (J - 1,) of all joints but the root. by_level: (J,) joints listed level by level; order
+    puts them back. slots: for each level but the root's, where each joint's parent stands in the
+    level above.
+    """
+
+    parents: Tensor
+    by_level: Tensor | None
+    order: Tensor | None
+    slots: tuple[Tensor | None, ...]
+
+
+@cache
+@torch.inference_mode(False)  # what is kept serves calls with gradients, too
+def _tree_indices(tree: KinematicTree, device: torch.device) -> TreeIndices:
+    def index(listed: Sequence[int], above: int) -> Tensor | None:
+        return None if listed == list(range(above)) else torch.tensor(listed, device=device)
+
+    by_level = [joint for level in tree.levels for joint in level]
+    order = [by_level.index(joint) for joint in range(len(by_level))]
+    slots = [
+        index([above.index(tree.parents[joint]) for joint in level], len(above))
+        for above, level in pairwise(tree.levels)
+    ]
+    parents = torch.tensor(tree.parents[1:], dtype=torch.long, device=device)
+    return TreeIndices(
+        parents, index(by_level, len(by_level)), index(order, len(order)), tuple(slots)
+    )
+
+
+def _select(transforms: Tensor, index: Tensor | None) -> Tensor:
+    return transforms if index is None else transforms.index_select(0, index)
+
 
 def forward_kinematics(
     rotations: Float[Tensor, "*batch J 3 3"],
     joints: Float[Tensor, "*batch J 3"],
     tree: KinematicTree,
 ) -> tuple[Float[Tensor, "*batch J 3 3"], Float[Tensor, "*batch J 3"]]:
-    """World rotation and position of each joint: the chain of eq. 4, one level at a time.
+    """World rotation and position of each joint: the chain of eq. 4.
 
     Args:
         rotations: of each joint relative to its parent; the root's is the global orientation.
         joints: at rest, metres.
+        tree: which joint hangs on which.
     """
-    parents = torch.tensor((0, *tree.parents[1:]), device=joints.device)
-    bones = torch.cat([joints[..., :1, :], (joints - joints[..., parents, :])[..., 1:, :]], -2)
-    local = torch.cat([rotations, bones[..., None]], -1)
-    world = local[..., list(tree.levels[0]), :, :]
+    root, others = joints.split([1, joints.shape[-2] - 1], -2)
+    parents = tree.indices(joints.device).parents
+    world = chain(rotations, torch.cat([root, others - joints.index_select(-2, parents)], -2), tree)
+    return world[..., :3, :3], world[..., :3, 3]
+
+
+def chain(
+    rotations: Float[Tensor, "*batch J 3 3"],
+    bones: Float[Tensor, "*batch J 3"],
+    tree: KinematicTree,
+) -> Float[Tensor, "*batch J 4 4"]:
+    """World transform of each joint, homogeneous (eq. 4), one level of the tree at a time.
+
+    Args:
+        rotations: of each joint relative to its parent.
+        bones: from the parent to the joint, in the parent's frame; the root's from the origin.
+        tree: which joint hangs on which.
+    """
+    indices = tree.indices(bones.device)
+    below = torch.eye(4, dtype=bones.dtype, device=bones.device)[3:].expand(*bones.shape[:-1], 1, 4)
+    local = torch.cat([torch.cat([rotations, bones[..., None]], -1), below], -2)
+    # Joints first, listed by level: each level of all bodies is one stretch of memory.
+    local = _select(local.movedim(-3, 0), indices.by_level)
+    flat = local.reshape(len(local), math.prod(local.shape[1:-2]), 4, 4)
+    world, *levels = flat.split([len(level) for level in tree.levels])
     done = [world]
-    for level, slots in zip(tree.levels[1:], tree.parent_slots, strict=True):
-        above = world[..., list(slots), :, :]
-        turned = above[..., :3] @ local[..., list(level), :, :]
-        world = torch.cat([turned[..., :3], turned[..., 3:] + above[..., 3:]], -1)
+    for level, slots in zip(levels, indices.slots, strict=True):
+        above = _select(world, slots).flatten(0, 1)
+        world = torch.bmm(above, level.flatten(0, 1)).view_as(level)
         done.append(world)
-    world = torch.cat(done, -3)
-    if tree.order is not None:
-        world = world[..., list(tree.order), :, :]
-    return world[..., :3], world[..., 3]
+    return _select(torch.cat(done), indices.order).view_as(local).movedim(0, -3)
 
 
 def bone_transforms(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vhlib.body.model_files import BodyModelData, find_model, read_model
+from vhlib.body.planar_skinning import skin_planar
 from vhlib.body.point_regressor import PointRegressor, RestModel
 from vhlib.body.skeletons import SMPL_24, Skeleton, get_skeleton
 from vhlib.body.skinning import (
@@ -19,6 +21,8 @@ from vhlib.body.skinning import (
     forward_kinematics,
     pose_features,
 )
+
+AnySkeleton = str | Skeleton
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +81,14 @@ class SMPL(nn.Module):
         self.tree = KinematicTree(data.parents)
         self.num_betas = num_betas
         self.landmarks = dict(data.landmarks)
-        self._regressors: dict[tuple, PointRegressor] = {}
+        num_joints = len(data.parents)
+        self._shapes = {
+            "betas": (num_betas,),
+            "body_pose": (num_joints - 1, 3, 3),
+            "global_orient": (3, 3),
+            "transl": (3,),
+        }
+        self._regressors: dict[tuple, tuple[Sequence[Skeleton], PointRegressor]] = {}
         shapedirs = data.shapedirs[..., :num_betas]
 
         def store(name: str, values) -> None:
@@ -135,7 +146,7 @@ class SMPL(nn.Module):
         world, posed = forward_kinematics(rotations, joints, self.tree)
         at_rest = self._rest_vertices(betas, rotations)
         transforms = bone_transforms(world, posed + transl[:, None], joints)
-        vertices = self._skin(at_rest, transforms)
+        vertices = skin_planar(at_rest, transforms, self.lbs_weights)
         return BodyOutput(
             vertices.reshape(*batch, *self.v_template.shape),
             (posed + transl[:, None]).reshape(*batch, *joints.shape[1:]),
@@ -143,7 +154,7 @@ class SMPL(nn.Module):
 
     def keypoints(
         self,
-        skeleton: str | Skeleton,
+        skeleton: AnySkeleton | Sequence[AnySkeleton],
         betas: Tensor | None = None,
         body_pose: Tensor | None = None,
         global_orient: Tensor | None = None,
@@ -151,26 +162,33 @@ class SMPL(nn.Module):
     ) -> Float[Tensor, "*batch K 3"]:
         """Points of a named skeleton, exactly those of the posed mesh, without building it.
 
-        Raises ValueError if the skeleton needs landmarks that the model doesn't have.
+        Of several skeletons the points follow one another; that costs little more than one.
+
+        Raises ValueError if a skeleton needs landmarks that the model doesn't have.
         """
         batch, betas, rotations, transl = self._arguments(betas, body_pose, global_orient, transl)
         points = self.keypoint_regressor(skeleton).points(betas, rotations)
         return (points + transl[:, None]).reshape(*batch, *points.shape[1:])
 
-    def keypoint_regressor(self, skeleton: str | Skeleton) -> PointRegressor:
+    def keypoint_regressor(self, skeleton: AnySkeleton | Sequence[AnySkeleton]) -> PointRegressor:
         """The compiled form of ``keypoints``, also with derivatives; made once per skeleton."""
-        skeleton = get_skeleton(skeleton)
-        key = (skeleton.name, self.v_template.dtype, self.v_template.device)
-        if key not in self._regressors:
-            if len(self.parents) != len(SMPL_24):
-                raise ValueError(
-                    f"skeletons are defined for SMPL's {len(SMPL_24)} joints, this model has "
-                    f"{len(self.parents)}"
-                )
-            self._regressors[key] = PointRegressor.of_skeleton(
-                self.rest_model(), skeleton, self.landmarks
+        one = isinstance(skeleton, str | Skeleton)
+        skeletons = [get_skeleton(s) for s in ([skeleton] if one else skeleton)]
+        key = (*(s.name for s in skeletons), self.v_template.dtype, self.v_template.device)
+        known, regressor = self._regressors.get(key, (None, None))
+        if known != skeletons:  # not made yet, or of another skeleton with the same name
+            regressor = self._compile(skeletons)
+            self._regressors[key] = skeletons, regressor
+        return regressor
+
+    @torch.inference_mode(False)  # what is kept serves calls with gradients, too
+    def _compile(self, skeletons: Sequence[Skeleton]) -> PointRegressor:
+        if len(self.parents) != len(SMPL_24):
+            raise ValueError(
+                f"skeletons are defined for SMPL's {len(SMPL_24)} joints, this model has "
+                f"{len(self.parents)}"
             )
-        return self._regressors[key]
+        return PointRegressor.of_skeletons(self.rest_model(), skeletons, self.landmarks)
 
     def rest_model(self) -> RestModel:
         """The linear part of the body, of which a ``PointRegressor`` is made."""
@@ -186,48 +204,42 @@ class SMPL(nn.Module):
         offsets = torch.addmm(template, coefficients, self._directions.flatten(1))
         return offsets.unflatten(-1, (3, -1))
 
-    def _skin(self, at_rest: Tensor, transforms: Tensor) -> Float[Tensor, "N V 3"]:
-        """Linear blend skinning (eq. 2), coordinates first."""
-        rows = transforms.permute(0, 2, 3, 1).flatten(0, 2)  # (N * 3 * 4, J)
-        blended = (rows @ self.lbs_weights.T).unflatten(0, (-1, 3, 4))
-        posed = blended[:, :, 3]
-        for axis in range(3):
-            posed = torch.addcmul(posed, blended[:, :, axis], at_rest[:, axis, None])
-        return posed.transpose(1, 2).contiguous()
-
     def _arguments(
         self, betas, body_pose, global_orient, transl
     ) -> tuple[torch.Size, Tensor, Tensor, Tensor]:
         """Defaults filled in, batch axes broadcast and flattened to one."""
-        num_joints = len(self.parents)
-        events = {
-            "betas": (betas, (self.num_betas,)),
-            "body_pose": (body_pose, (num_joints - 1, 3, 3)),
-            "global_orient": (global_orient, (3, 3)),
-            "transl": (transl, (3,)),
+        values = (betas, body_pose, global_orient, transl)
+        batches = {
+            self._batch_of(name, value)
+            for name, value in zip(self._shapes, values, strict=True)
+            if value is not None
         }
-        for name, (value, shape) in events.items():
-            if value is not None:
-                self._check(name, value, shape)
-        batch = torch.broadcast_shapes(
-            *(v.shape[: v.ndim - len(shape)] for v, shape in events.values() if v is not None)
+        batch = batches.pop() if len(batches) == 1 else torch.broadcast_shapes(*batches)
+        betas, body_pose, global_orient, transl = (
+            (self._default(shape) if value is None else value)
+            .expand(*batch, *shape)
+            .reshape(-1, *shape)
+            for value, shape in zip(values, self._shapes.values(), strict=True)
         )
-        flat = []
-        for value, shape in events.values():
-            if value is None:
-                zero = self.v_template.new_zeros(shape)
-                value = zero + torch.eye(3).to(zero) if shape[-2:] == (3, 3) else zero
-            flat.append(value.expand(*batch, *shape).reshape(-1, *shape))
-        betas, body_pose, global_orient, transl = flat
         return batch, betas, torch.cat([global_orient[:, None], body_pose], 1), transl
 
-    def _check(self, name: str, value: Tensor, shape: tuple[int, ...]) -> None:
-        if value.shape[value.ndim - len(shape) :] != shape:
+    def _default(self, shape: tuple[int, ...]) -> Tensor:
+        like = self.v_template
+        if shape[-2:] == (3, 3):
+            return torch.eye(3, dtype=like.dtype, device=like.device)
+        return like.new_zeros(shape)
+
+    def _batch_of(self, name: str, value: Tensor) -> torch.Size:
+        """Batch axes of an argument; raises ValueError for its shape and dtype."""
+        shape, dtype = self._shapes[name], self.v_template.dtype
+        axes = value.ndim - len(shape)
+        if value.shape[axes:] != shape:
             expected = ", ".join(["*batch", *map(str, shape)])
             hint = "; rotations are matrices, see axis_angle_to_matrix" if 3 in shape[1:] else ""
             raise ValueError(f"{name} must be ({expected}), got {tuple(value.shape)}{hint}")
-        if value.dtype != self.v_template.dtype:
+        if value.dtype != dtype:
             raise ValueError(
-                f"{name} is {value.dtype}, the model {self.v_template.dtype}; convert one of them, "
-                f"for example with smpl.double()"
+                f"{name} is {value.dtype}, the model {dtype}; convert one of them, for example "
+                f"with smpl.double()"
             )
+        return value.shape[:axes]
