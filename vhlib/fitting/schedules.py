@@ -90,9 +90,9 @@ class Stage:
 PLACE = ("global_orient", "transl")
 POSE_AND_SHAPE = ("global_orient", "body_pose", "betas")
 ALL_UNKNOWNS = (*POSE_AND_SHAPE, "transl")
-# Chosen on synthetic views by benchmarks/choose_weights.py, where bending weights from 3 to 6 differ
-# by less than 1,000 views can tell; among those by the clip's static trial, which isn't scored. The
-# original's last stage has 4.78, 15.2 and 5; its bending weight forces straight knees to bend.
+# Chosen on synthetic views by benchmarks/choose_weights.py, where bending weights of 3 and 6 differ
+# by less than 1,000 views can tell; between them by the clip's static trial, which isn't scored.
+# The original's last stage has 4.78, 15.2 and 5; its bending weight forces straight knees to bend.
 BODY_WEIGHTS = {"reprojection": 1.0, "pose_prior": 3.5, "bending": 4.5, "shape_prior": 5.0}
 
 COLD_START = (
