@@ -107,15 +107,11 @@ class PosedBody:
     @cached_property
     def points_jacobian(self) -> Float[Tensor, "N K 3 n"]:
         """Derivatives of ``points`` by the vector, analytic."""
-        linearized = self._linearized
-        # The regressor differentiates by turns of each joint; d turn = J_l d axis_angle.
-        by_axis_angle = torch.einsum(
-            "nkcjt,njta->nkcja", linearized.d_rotation, self._exponential.left_jacobian
-        )
+        motion = self._linearized
         identity = torch.eye(3, dtype=self.vector.dtype, device=self.vector.device)
-        by_transl = identity.expand(*linearized.points.shape, 3)
+        by_transl = identity.expand(*motion.points.shape, 3)
         by_focal = by_transl.new_zeros(*by_transl.shape[:-1], 1)
-        return torch.cat([by_axis_angle.flatten(-2), linearized.d_betas, by_transl, by_focal], -1)
+        return torch.cat([motion.d_rotation.flatten(-2), motion.d_betas, by_transl, by_focal], -1)
 
     @cached_property
     def rotations_jacobian(self) -> Float[Tensor, "N J 3 3 3"]:
@@ -129,7 +125,8 @@ class PosedBody:
 
     @cached_property
     def _linearized(self) -> PointJacobian:
-        return self.regressor.linearize(self.betas, self.rotations)
+        turns = self._exponential.left_jacobian  # d turn = J_l d axis_angle
+        return self.regressor.linearize(self.betas, self.rotations, turns)
 
     def parameters(self) -> BodyParameters:
         """The same bodies as SMPL's parameters, rotations as matrices."""

@@ -38,12 +38,15 @@ class RigidPoints:
         return self.offsets @ rotations[:, 0].mT + self.root[:, None]
 
     def linearize(
-        self, betas: Float[Tensor, "N S"], rotations: Float[Tensor, "N J 3 3"]
+        self,
+        betas: Float[Tensor, "N S"],
+        rotations: Float[Tensor, "N J 3 3"],
+        turns: Float[Tensor, "N J 3 3"],
     ) -> PointJacobian:
         """Points with their Jacobian: a turn a moves x by ``a x (x - p) = [p - x]x a``."""
         points = self.points(betas, rotations)
-        d_rotation = skew(self.root[:, None] - points)[..., None, :]
-        return PointJacobian(points, d_rotation, points.new_zeros(*points.shape, 0))
+        d_rotation = skew(self.root[:, None] - points) @ turns
+        return PointJacobian(points, d_rotation[..., None, :], points.new_zeros(*points.shape, 0))
 
     def select(self, index) -> RigidPoints:
         """Those of some of the bodies."""
