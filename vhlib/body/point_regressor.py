@@ -50,7 +50,8 @@ class PointJacobian:
     """Points (N, K, 3) before translation, and how they move.
 
     ``d_rotation`` (N, K, 3, J, 3): by a small turn exp([delta]) in front of joint j's rotation,
-    delta in the frame of the parent. ``d_betas`` (N, K, 3, S). A translation moves all alike.
+    delta in the frame of the parent, or by the unknowns that turn it as ``linearize`` was told.
+    ``d_betas`` (N, K, 3, S). A translation moves all alike.
     """
 
     points: Tensor
