@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from typing import ClassVar, NamedTuple
@@ -16,6 +16,7 @@ from vhlib.body import SMPL
 from vhlib.body.capsules import CAPSULE_PARTS, Spheres, fit_capsules
 from vhlib.body.skinning import blend_shapes, forward_kinematics
 from vhlib.fitting.posed_body import PosedBody
+from vhlib.fitting.schedules import Stage
 from vhlib.fitting.terms import Quadratic, Term
 from vhlib.geometry.rotations import left_jacobian
 
@@ -51,9 +52,13 @@ BODY_PAIRS: PartPairs = (
 benchmarks/collisions.py has the difference.
 """
 
+# Fingers reach farther than a capsule along the hand.
+HAND_WIDENING = 1.2
 # Pairs whose bump is smaller than the largest one's by more than exp of this change the energy and
 # its derivatives by less than the twelfth digit.
 NEGLIGIBLE = 16.0
+RISING_WEIGHTS = (1e3, 3e4, 1e6)
+"""SMPLify's, and on until limbs are out of each other: benchmarks/collisions.py."""
 
 
 class _Pose(NamedTuple):
@@ -72,35 +77,23 @@ class _Pose(NamedTuple):
 class Interpenetration(Term):
     """E_sp: ``sum exp(-|c_i - c_j|^2 / (s_i^2 + s_j^2))`` over pairs of spheres (SMPLify, eq. 5).
 
-    The spheres fill the capsules of ``fit_capsules``; s is ``sigma`` times a sphere's radius, 0.3
-    as in the released code (the paper has a third): then two equal spheres that just touch count
-    for ``exp(-2 / 0.3^2)``, 2e-10, which a large weight makes felt. It is a smooth bump, no volume,
-    and never exactly zero.
+    The spheres fill the capsules of ``fit_capsules``; s is ``sigma`` times a sphere's radius. It is
+    a smooth bump, no volume, and never exactly zero: two equal spheres that just touch count for
+    ``exp(-2 / 0.3^2)``, 2e-10, so only a large weight keeps them from more; see ``kept_apart``.
 
     One residual for each pair of spheres, ``exp(-d^2 / 2 (s_i^2 + s_j^2))``, whose square is the
     bump, so that Gauss-Newton sees which way each pair can part. The original's single residual,
-    the root of the sum, has the same energy, but ``J^T J`` of rank one.
+    the root of the sum, has the same energy, but its ``J^T J`` is of rank one.
 
     Derivatives are by the pose only: a thinner body or shorter limbs would escape a collision too,
     so the betas count as constants, for the spheres' places and sizes alike. Turning or moving the
     whole body changes nothing.
 
-    The original's weight of 1000 leaves limbs inside; WEIGHT gets them out
-    (benchmarks/collisions.py):
-
-        schedule = [
-            replace(s, weights={**s.weights, "interpenetration": Interpenetration.WEIGHT})
-            if "body_pose" in s.free
-            else s
-            for s in COLD_START
-        ]
-        terms = [Interpenetration(smpl)]
-        fit_smplify(smpl, camera, keypoints, schedule=schedule, extra_terms=terms)
-
     Args:
         smpl: the body model that is fitted.
         pairs: parts that must not meet, by the names of ``CAPSULE_PARTS``.
-        sigma: width of a sphere's bump as a share of its radius.
+        sigma: width of a sphere's bump as a share of its radius: 0.3 as in the released code, where
+            the paper has a third. As there, both are wider by HAND_WIDENING in a pair with a hand.
         spacing: of the spheres along a capsule, in radii. At the original's 2 a calf passes between
             two spheres of the other.
 
@@ -113,7 +106,6 @@ class Interpenetration(Term):
     sigma: float = 0.3
     spacing: float = 1.0
     name: ClassVar[str] = "interpenetration"
-    WEIGHT: ClassVar[float] = 1e5
 
     def __post_init__(self) -> None:
         unknown = sorted({part for pair in self.pairs for part in pair} - set(CAPSULE_PARTS))
@@ -170,7 +162,15 @@ class Interpenetration(Term):
         return torch.tensor(pairs, device=self.spheres.center.device).T
 
     @cached_property
-    def _sides(self) -> Float[Tensor, "P 3*(J-1)"]:
+    def _widths(self) -> Float[Tensor, " P"]:
+        """Of each pair's bumps as a share of the radii."""
+        hand = torch.tensor([part in _HANDS for part in self.spheres.part])
+        first, second = self._ends.cpu()
+        widened = (hand[first] | hand[second]).to(self.spheres.center)
+        return self.sigma * (1 + (HAND_WIDENING - 1) * widened)
+
+    @cached_property
+    def _sides(self) -> Float[Tensor, "P pose"]:
         """How each joint but the root parts a pair: 1 if it moves the first sphere alone, -1, 0."""
         above = self.smpl.tree.ancestors.to(self.spheres.center)[list(self.spheres.bone)]
         first, second = self._ends
@@ -190,16 +190,17 @@ class Interpenetration(Term):
     def _exponents(self, pose: _Pose, pairs: Int[Tensor, "N m"]) -> Float[Tensor, "N m"]:
         first, second = self._ends[:, pairs]
         apart = _of_each(pose.centers, first) - _of_each(pose.centers, second)
-        return apart.square().sum(-1) / (2 * self._spread(pose, first, second))
+        return apart.square().sum(-1) / (2 * self._spread(pose, pairs))
 
-    def _spread(self, pose: _Pose, first: Tensor, second: Tensor) -> Float[Tensor, "N m"]:
+    def _spread(self, pose: _Pose, pairs: Int[Tensor, "N m"]) -> Float[Tensor, "N m"]:
         """``s_i^2 + s_j^2``."""
-        squared = (self.sigma * pose.radii).square()
-        return squared.gather(1, first) + squared.gather(1, second)
+        first, second = self._ends[:, pairs]
+        squared = pose.radii.square()
+        return self._widths[pairs].square() * (squared.gather(1, first) + squared.gather(1, second))
 
     def _linearized(
         self, body: PosedBody, pose: _Pose, pairs: Int[Tensor, "N m"]
-    ) -> tuple[Float[Tensor, "N m"], Float[Tensor, "N m 3*(J-1)"]]:
+    ) -> tuple[Float[Tensor, "N m"], Float[Tensor, "N m pose"]]:
         """Residuals of some pairs, and their derivatives by the body pose.
 
         Pull the spheres of a pair apart along ``g = c_i - c_j``: that pair of forces has the moment
@@ -214,9 +215,38 @@ class Interpenetration(Term):
         axes = pose.world[:, parents] @ left_jacobian(body.axis_angle[:, 1:])
         moments = torch.linalg.cross(pose.joints[:, 1:, :, None].expand_as(axes), axes, dim=-2)
         screws = torch.cat([axes, moments], -2).transpose(1, 2).flatten(2)
-        spread = self._spread(pose, first, second)
+        spread = self._spread(pose, pairs)
         residuals = torch.exp(-self._exponents(pose, pairs))
         return residuals, -(residuals / spread)[..., None] * self._sides[pairs] * (wrench @ screws)
+
+
+def kept_apart(
+    schedule: Sequence[Stage], weights: Sequence[float] = RISING_WEIGHTS
+) -> tuple[Stage, ...]:
+    """The schedule with "interpenetration" in it, its weight rising.
+
+    Every stage that frees the pose has the first weight, the original's; then the last stage is
+    run again with each of the others. The first alone leaves limbs a few centimetres inside, and
+    the last alone throws limbs that start deep inside each other across the picture.
+
+        term = Interpenetration(smpl)
+        fit_smplify(smpl, camera, keypoints, schedule=kept_apart(COLD_START), extra_terms=[term])
+
+    Raises:
+        ValueError: a schedule that never frees the pose, or no weights.
+    """
+    if not weights or not any("body_pose" in stage.free for stage in schedule):
+        raise ValueError("to keep limbs apart takes a weight and a stage that frees body_pose")
+    first, *others = weights
+    stages = [_weighed(stage, first) if "body_pose" in stage.free else stage for stage in schedule]
+    again = replace(schedule[-1], prepare=(), remeasure=False, best_by=())
+    repeated = [_weighed(again, w, f"{again.name}, apart {w:g}") for w in others]
+    return (*stages, *repeated)
+
+
+def _weighed(stage: Stage, weight: float, name: str | None = None) -> Stage:
+    weights = {**stage.weights, Interpenetration.name: weight}
+    return replace(stage, name=name or stage.name, weights=weights)
 
 
 def _of_each(points: Float[Tensor, "N K 3"], index: Int[Tensor, "N m"]) -> Float[Tensor, "N m 3"]:
