@@ -1,6 +1,6 @@
 """Seven optimisers on the same handful of problems: how low, how near the truth, at what cost?
 
-    python benchmarks/optimisers.py
+    python benchmarks/optimisers.py | tee benchmarks/results/optimisers.txt
 
 Every method minimises the last stage's energy of ``fit_smplify`` over all 85 unknowns, from where
 its camera stage puts the mean stance. Eight synthetic views whose truth is exact, and eight frames
