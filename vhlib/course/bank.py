@@ -1,0 +1,82 @@
+"""What stands behind a sheet: the cases that try an answer, and the answers that people give.
+
+A bank ``solutions/bank/NN_name.py`` holds one ``EXERCISES: tuple[Exercise, ...]``, a function of
+the sheet ``solutions/NN_name.py`` each. It is never released: students get what the public cases
+of it print (:mod:`vhlib.course.checks`), graders draw hidden ones from a secret seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+DEFAULT_TOLERANCE = 1e-4
+"""Of the largest expected number: float32 answers pass, a wrong formula doesn't."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of the student's function.
+
+    Attributes:
+        name: what it tries, in words that a student reads ("a point on the optical axis").
+        inputs: the arguments in order: arrays, numbers, strings, or None. A torch exercise gets its
+            arrays as tensors of the same type.
+        tolerance: the largest error that passes, as a share of ``scale``.
+        scale: what an error is measured against, in the answer's unit; None for the largest
+            magnitude in the expected answer (one, if all of it is zero).
+        gradients: for torch, the positions of inputs by which the answer is differentiated; the
+            gradients of a fixed weighted sum of the answer are compared like an answer.
+    """
+
+    name: str
+    inputs: tuple
+    tolerance: float = DEFAULT_TOLERANCE
+    scale: float | None = None
+    gradients: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong answer that people give, and the line that helps them.
+
+    Attributes:
+        message: what was done, addressed to the student: "you rotated about the origin, not about
+            the joint". It never says the right formula.
+        function: the wrong answer, with the exercise's signature.
+    """
+
+    message: str
+    function: Callable
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A function to write.
+
+    Attributes:
+        name: the function's name, which is also its nbgrader ``grade_id``.
+        cases: draws the cases from a generator; the same generator, the same cases. Edge values
+            (zero angle, empty batch, no confidence) and batch shapes come among them.
+        alternatives: at least two right answers written differently from the sheet's.
+        mistakes: at least five typical wrong ones.
+        hints: three, from a nudge to nearly the answer.
+        builds_on: functions of the same sheet that this one may call; a grader supplies right
+            ones, so that one mistake costs points once.
+        framework: "numpy" or "torch": what the arrays are.
+        seconds: how long one case may take.
+        drawing: how an answer is drawn beside the expected one: "points", "body", "curve",
+            "image", or None for numbers only.
+    """
+
+    name: str
+    cases: Callable[[np.random.Generator], list[Case]]
+    alternatives: tuple[Callable, ...]
+    mistakes: tuple[Mistake, ...]
+    hints: tuple[str, str, str]
+    builds_on: tuple[str, ...] = ()
+    framework: str = "numpy"
+    seconds: float = 2.0
+    drawing: str | None = None
