@@ -122,7 +122,22 @@ def content_ids(cells: list[NotebookNode]) -> list[str]:
 
 
 def run_notebook(notebook: NotebookNode, source: Path) -> NotebookNode:
-    """Run ``notebook`` on one core in its own folder and keep what a reader should see.
+    """Run ``notebook`` and keep what a reader without a kernel should see.
+
+    Raises:
+        ValueError: a cell raised, or wrote to stderr.
+    """
+    execute(notebook, source)
+    for cell in code_cells(notebook):
+        cell.outputs = [light for output in cell.outputs if (light := lightened(output))]
+        cell.metadata.pop("execution", None)
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata.language_info = nbformat.from_dict({"name": "python"})
+    return notebook
+
+
+def execute(notebook: NotebookNode, source: Path) -> None:
+    """Run ``notebook`` in place, on one core in its source's folder, widgets' state kept.
 
     Raises:
         ValueError: a cell raised, or wrote to stderr.
@@ -133,7 +148,6 @@ def run_notebook(notebook: NotebookNode, source: Path) -> NotebookNode:
         kernel_name="python3",
         resources={"metadata": {"path": str(source.parent)}},
         record_timing=False,
-        store_widget_state=False,
         extra_arguments=["--IPKernelApp.log_level=ERROR"],
     )
     try:
@@ -141,14 +155,9 @@ def run_notebook(notebook: NotebookNode, source: Path) -> NotebookNode:
     except CellExecutionError as error:
         raise ValueError(f"{source}: a cell raised {error.ename}: {error.evalue}") from error
     for cell in code_cells(notebook):
-        cell.outputs = [light for output in cell.outputs if (light := lightened(output))]
-        cell.metadata.pop("execution", None)
         for output in cell.outputs:
             if output.get("name") == "stderr":
                 raise ValueError(f"{source}: a cell wrote to stderr: {output.text.strip()!r}")
-    notebook.metadata.pop("widgets", None)
-    notebook.metadata.language_info = nbformat.from_dict({"name": "python"})
-    return notebook
 
 
 def lightened(output: NotebookNode) -> NotebookNode | None:
