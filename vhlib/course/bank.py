@@ -7,6 +7,7 @@ of it print (:mod:`vhlib.course.checks`), graders draw hidden ones from a secret
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,12 @@ import numpy as np
 
 DEFAULT_TOLERANCE = 1e-4
 """Of the largest expected number: float32 answers pass, a wrong formula doesn't."""
+
+PUBLIC_SECRET = b"public"
+"""Draws the cases that students see, and those of a practice run of the grader."""
+
+PUBLIC_ROUNDS, HIDDEN_ROUNDS = 1, 3
+"""How many times an exercise's cases are drawn for the check, and for the grade."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +74,9 @@ class Exercise:
             ones, so that one mistake costs points once.
         framework: "numpy" or "torch": what the arrays are.
         seconds: how long one case may take.
-        drawing: how an answer is drawn beside the expected one: "points", "body", "curve",
-            "image", or None for numbers only.
+        drawing: how an answer is drawn beside the expected one: "points" ``(..., N, 2 | 3)``,
+            "body" (vertices ``(..., V, 3)``), "curve" ``(..., N)``, "image" ``(..., H, W)``,
+            "frames" (rotations ``(..., 3, 3)``), or None for numbers only.
     """
 
     name: str
@@ -80,3 +88,24 @@ class Exercise:
     framework: str = "numpy"
     seconds: float = 2.0
     drawing: str | None = None
+
+
+def drawn_cases(exercise: Exercise, sheet: str, secret: bytes, rounds: int) -> list[Case]:
+    """The cases of ``exercise`` in the sheet named ``sheet`` that ``secret`` draws.
+
+    Every round has a generator of its own, so the same secret gives the same cases whatever else
+    is drawn.
+    """
+    return [
+        case
+        for turn in range(rounds)
+        for case in exercise.cases(case_generator(secret, sheet, exercise.name, turn))
+    ]
+
+
+def case_generator(secret: bytes, sheet: str, exercise: str, turn: int) -> np.random.Generator:
+    """The generator of one round; who doesn't hold ``secret`` can't foretell its numbers."""
+    seed = hashlib.sha256(secret)
+    for part in (sheet, exercise, str(turn)):
+        seed.update(hashlib.sha256(part.encode()).digest())
+    return np.random.default_rng(int.from_bytes(seed.digest(), "little"))
