@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
         add_build_body,
         add_train,
         add_build,
+        add_site,
     ):
         add(commands)
     return root
@@ -266,6 +267,21 @@ def run_build(options: argparse.Namespace) -> str:
     from vhlib.course.editions import build
 
     return build(Path.cwd(), check=options.check, only=options.notebooks)
+
+
+def add_site(commands) -> None:
+    """Add ``vh site``."""
+    summary = "write the notebooks as static pages with live bodies"
+    command = add_command(commands, "site", run_site, summary)
+    command.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder to write")
+    command.add_argument("notebooks", nargs="*", type=Path, help="only these (default: all)")
+
+
+def run_site(options: argparse.Namespace) -> str:
+    """Write the pages of the checkout in the current folder."""
+    from vhlib.course.site import build_site
+
+    return build_site(Path.cwd(), options.out, only=options.notebooks)
 
 
 if __name__ == "__main__":
