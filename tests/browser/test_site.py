@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from vhlib.course.editions import build
+from vhlib.course.building import build_course as build
 from vhlib.course.site import build_site
 
 pytestmark = pytest.mark.browser

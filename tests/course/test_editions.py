@@ -8,7 +8,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from vhlib.course.editions import WIDGET_VIEW, build, code_cells, content_ids, lightened, stamp
+from vhlib.course.building import build_course as build
+from vhlib.course.editions import WIDGET_VIEW, code_cells, content_ids, lightened, stamp
 
 SOURCE = """\
 # %% [markdown]
@@ -158,7 +159,9 @@ def test_a_stored_output_holds_no_live_widget():
 
 
 def test_addresses_are_stamped():
-    stamped = stamp("{{repository}} {{colab}}", "https://github.com/ada/course", "01_sums.ipynb")
+    stamped = stamp(
+        "{{repository}} {{colab}}", "https://github.com/ada/course", "notebooks/01_sums.ipynb"
+    )
 
     repository, colab = stamped.split()
     assert repository == "https://github.com/ada/course"

@@ -9,7 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from vhlib.course.editions import CHECKED_MARK, WIDGET_VIEW, build, code_cells, lecture_sources
+from vhlib.course.building import build_course
+from vhlib.course.editions import CHECKED_MARK, WIDGET_VIEW, code_cells, lecture_sources
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = [source.with_suffix(".ipynb") for source in lecture_sources(ROOT)]
@@ -44,7 +45,7 @@ def uncompared_cells(notebook: nbformat.NotebookNode) -> list[str]:
 
 
 def test_sources_and_notebooks_agree():
-    build(ROOT, check=True)
+    build_course(ROOT, check=True)
 
 
 def test_checked_cells_have_something_to_compare(notebook):

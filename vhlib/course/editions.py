@@ -29,35 +29,41 @@ CHECKED_MARK = "# NBVAL_CHECK_OUTPUT"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 CELL_TIMEOUT_S = 300
 
+EDITIONS = {"solutions": "exercises"}
+"""Folder of sources -> folder of what readers open, where that is another one."""
 
-def build(root: Path, check: bool = False, only: Sequence[Path] = ()) -> str:
-    """Run every notebook source of the checkout ``root`` and store the notebooks; a short report.
 
-    With ``check`` nothing is run or written: the stored notebooks are compared with their sources.
-    ``only`` names sources (or their notebooks) to take instead of all.
+def build_lecture(source: Path, root: Path) -> None:
+    """Run one notebook source and store the notebook beside it.
 
     Raises:
-        ValueError: a cell failed or wrote to stderr; with ``check``, a notebook has drifted.
-        FileNotFoundError: ``root`` isn't a checkout of the course, or holds no such source.
+        ValueError: a cell failed or wrote to stderr.
     """
-    sources = chosen(lecture_sources(root), only)
-    for source in sources:
-        if check:
-            check_edition(source, root)
-        else:
-            write_notebook(run_notebook(read_source(source, root), source), stored(source))
-    count = f"{len(sources)} notebook" + "s" * (len(sources) != 1)
-    return f"{'checked' if check else 'built'} {count}"
+    write_notebook(run_notebook(read_source(source, root), source), stored(source))
 
 
 def chosen(sources: list[Path], only: Sequence[Path]) -> list[Path]:
-    """Those of ``sources`` that ``only`` names; all of them if it names none."""
-    names = {path.stem for path in only}
-    unknown = sorted(names - {source.stem for source in sources})
-    if unknown:
-        known = ", ".join(source.stem for source in sources)
-        raise FileNotFoundError(f"no notebook {', '.join(unknown)}: there are {known}")
-    return [source for source in sources if not names or source.stem in names]
+    """Those of ``sources`` that ``only`` names; all of them if it names none.
+
+    A notebook and a sheet may share a name: a path with a folder takes one, a bare name both.
+
+    Raises:
+        FileNotFoundError: one of ``only`` names no source.
+    """
+    named = [[source for source in sources if _names(path, source)] for path in only]
+    for path, found in zip(only, named, strict=True):
+        if not found:
+            known = ", ".join(source.stem for source in sources)
+            raise FileNotFoundError(f"no notebook {path.stem}: there are {known}")
+    return [source for source in sources if not only or any(source in found for found in named)]
+
+
+def _names(path: Path, source: Path) -> bool:
+    """Whether ``path``, in its folder if it has one, means ``source`` or a notebook made of it."""
+    folder = path.resolve().parent.name if len(path.parts) > 1 else source.parent.name
+    if folder == "exercises":
+        folder = "solutions"
+    return (folder, path.stem) == (source.parent.name, source.stem)
 
 
 def lecture_sources(root: Path) -> list[Path]:
@@ -79,7 +85,8 @@ def stored(source: Path) -> Path:
 
 def read_source(source: Path, root: Path) -> NotebookNode:
     """The notebook that ``source`` describes: not run, with stable cell ids and plain metadata."""
-    text = stamp(source.read_text(encoding="utf-8"), repository_address(root), stored(source).name)
+    page = f"{EDITIONS.get(source.parent.name, source.parent.name)}/{stored(source).name}"
+    text = stamp(source.read_text(encoding="utf-8"), repository_address(root), page)
     notebook = jupytext.reads(text, fmt="py:percent")
     notebook.metadata = nbformat.from_dict(
         {
@@ -100,10 +107,10 @@ def repository_address(root: Path) -> str:
     return pyproject["project"]["urls"]["Repository"]
 
 
-def stamp(text: str, repository: str, notebook: str) -> str:
-    """Put the addresses into a source."""
-    page = repository.removeprefix("https://github.com/")
-    colab = f"https://colab.research.google.com/github/{page}/blob/main/notebooks/{notebook}"
+def stamp(text: str, repository: str, page: str) -> str:
+    """Put the addresses into a source; ``page`` is the notebook's path in the repository."""
+    owner = repository.removeprefix("https://github.com/")
+    colab = f"https://colab.research.google.com/github/{owner}/blob/main/{page}"
     return text.replace("{{repository}}", repository).replace("{{colab}}", colab)
 
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+
+from vhlib.cli.commands import add_command
+from vhlib.cli.course import COURSE_COMMANDS, add_lab
 
 DONE, INPUT_AT_FAULT, INTERRUPTED = 0, 1, 130
 
@@ -61,35 +64,10 @@ def parser() -> argparse.ArgumentParser:
         add_convert_model,
         add_build_body,
         add_train,
-        add_build,
-        add_site,
+        *COURSE_COMMANDS,
     ):
         add(commands)
     return root
-
-
-def add_command(commands, name: str, run: Callable[[argparse.Namespace], str | None], summary: str):
-    """Add the subcommand ``name``, which calls ``run`` and prints what it returns."""
-    command = commands.add_parser(name, help=summary, description=summary)
-    command.set_defaults(run=run)
-    return command
-
-
-def add_lab(commands) -> None:
-    """Add ``vh lab``."""
-    command = add_command(commands, "lab", run_lab, "open the course in JupyterLab")
-    command.add_argument(
-        "notebook", nargs="?", type=Path, default=Path("notebooks/00_start_here.ipynb")
-    )
-    command.add_argument("--port", type=int, help="port to serve on (the first free one from 8888)")
-    command.add_argument("--no-browser", action="store_true", help="print the address only")
-
-
-def run_lab(options: argparse.Namespace) -> None:
-    """Serve JupyterLab until it is stopped."""
-    from vhlib.course.lab import serve_lab
-
-    serve_lab(options.notebook, port=options.port, browser=not options.no_browser)
 
 
 def add_fit(commands) -> None:
@@ -250,39 +228,3 @@ def run_train(options: argparse.Namespace) -> str:
 
     train_pose_prior(options.out)
     return f"wrote {options.out}"
-
-
-def add_build(commands) -> None:
-    """Add ``vh build``."""
-    summary = "run notebooks/*.py into notebooks/*.ipynb"
-    command = add_command(commands, "build", run_build, summary)
-    command.add_argument(
-        "--check", action="store_true", help="only compare; exit 1 where they differ"
-    )
-    command.add_argument("notebooks", nargs="*", type=Path, help="only these (default: all)")
-
-
-def run_build(options: argparse.Namespace) -> str:
-    """Build or check the checkout in the current folder."""
-    from vhlib.course.editions import build
-
-    return build(Path.cwd(), check=options.check, only=options.notebooks)
-
-
-def add_site(commands) -> None:
-    """Add ``vh site``."""
-    summary = "write the notebooks as static pages with live bodies"
-    command = add_command(commands, "site", run_site, summary)
-    command.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder to write")
-    command.add_argument("notebooks", nargs="*", type=Path, help="only these (default: all)")
-
-
-def run_site(options: argparse.Namespace) -> str:
-    """Write the pages of the checkout in the current folder."""
-    from vhlib.course.site import build_site
-
-    return build_site(Path.cwd(), options.out, only=options.notebooks)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

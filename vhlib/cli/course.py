@@ -1,0 +1,60 @@
+"""Commands for who reads, writes, or hands out the course."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vhlib.cli.commands import add_command
+
+
+def add_lab(commands) -> None:
+    """Add ``vh lab``."""
+    command = add_command(commands, "lab", run_lab, "open the course in JupyterLab")
+    command.add_argument(
+        "notebook", nargs="?", type=Path, default=Path("notebooks/00_start_here.ipynb")
+    )
+    command.add_argument("--port", type=int, help="port to serve on (the first free one from 8888)")
+    command.add_argument("--no-browser", action="store_true", help="print the address only")
+
+
+def run_lab(options: argparse.Namespace) -> None:
+    """Serve JupyterLab until it is stopped."""
+    from vhlib.course.lab import serve_lab
+
+    serve_lab(options.notebook, port=options.port, browser=not options.no_browser)
+
+
+def add_build(commands) -> None:
+    """Add ``vh build``."""
+    summary = "run notebooks/*.py into notebooks, and make the editions of solutions/*.py"
+    command = add_command(commands, "build", run_build, summary)
+    command.add_argument(
+        "--check", action="store_true", help="only compare; exit 1 where they differ"
+    )
+    command.add_argument("sources", nargs="*", type=Path, help="only these (default: all)")
+
+
+def run_build(options: argparse.Namespace) -> str:
+    """Build or check the checkout in the current folder."""
+    from vhlib.course.building import build_course
+
+    return build_course(Path.cwd(), check=options.check, only=options.sources)
+
+
+def add_site(commands) -> None:
+    """Add ``vh site``."""
+    summary = "write the notebooks as static pages with live bodies"
+    command = add_command(commands, "site", run_site, summary)
+    command.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder to write")
+    command.add_argument("notebooks", nargs="*", type=Path, help="only these (default: all)")
+
+
+def run_site(options: argparse.Namespace) -> str:
+    """Write the pages of the checkout in the current folder."""
+    from vhlib.course.site import build_site
+
+    return build_site(Path.cwd(), options.out, only=options.notebooks)
+
+
+COURSE_COMMANDS = (add_build, add_site)

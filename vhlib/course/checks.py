@@ -1,0 +1,163 @@
+"""What students call in a sheet: ``check``, ``hint``, a picture, a summary.
+
+    sheet = open_sheet("02_rotations")
+    sheet.check(exp_map)
+
+It needs numpy alone; torch where an exercise does, matplotlib where it draws. A wrong answer is
+told in words and never raises.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from vhlib.course.check_files import (
+    FOLDER,
+    PublicCase,
+    PublicExercise,
+    check_file,
+    read_check_file,
+)
+from vhlib.course.comparison import Answer
+from vhlib.course.judging import NOT_ATTEMPTED, PASSED, Report, judge
+
+
+def open_sheet(name: str) -> OpenSheet:
+    """The sheet ``name``, such as "02_rotations", with its public cases.
+
+    Raises:
+        FileNotFoundError: there is no such sheet; the message lists those that are.
+    """
+    path = check_file(name)
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.npz"))) or "none"
+        raise FileNotFoundError(f"no sheet {name!r}: there are {known}")
+    return OpenSheet(name, read_check_file(path))
+
+
+class OpenSheet:
+    """A sheet in a student's notebook: it remembers what was checked and which hints were given."""
+
+    def __init__(self, name: str, exercises: tuple[PublicExercise, ...]) -> None:
+        self.name = name
+        self._exercises = {exercise.name: exercise for exercise in exercises}
+        self._reports: dict[str, Report] = {}
+        self._hints = dict.fromkeys(self._exercises, 0)
+
+    def check(self, function: Callable) -> None:
+        """Try ``function`` on the public cases and print what came of it.
+
+        Where a case fails and can be drawn, the answer is drawn beside the expected one.
+        """
+        exercise = self._exercise(function)
+        if exercise is None:
+            return
+        report = self._judge(exercise, function)
+        print(report)
+        if report.failure is not None:
+            _draw(exercise, report.failure.public, report.failure.answer)
+
+    def hint(self, function: Callable, number: int | None = None) -> None:
+        """Print hint 1, 2 or 3 for ``function``; without a number, the next one."""
+        exercise = self._exercise(function)
+        if exercise is None:
+            return
+        count = len(exercise.hints)
+        wanted = min(self._hints[exercise.name] + 1, count) if number is None else number
+        if wanted not in range(1, count + 1):
+            print(f"There are hints 1 to {count} for {exercise.name}.")
+            return
+        self._hints[exercise.name] = wanted
+        print(f"Hint {wanted} of {count} for {exercise.name}: {exercise.hints[wanted - 1]}")
+
+    def draw(self, function: Callable) -> None:
+        """Draw the answer to the first public case beside the expected one, right or wrong."""
+        exercise = self._exercise(function)
+        if exercise is None or not self._is_attempted(exercise, function):
+            return
+        report = self._reports[exercise.name]
+        if report.failure is not None:
+            _draw(exercise, report.failure.public, report.failure.answer)
+        else:
+            _draw(exercise, exercise.cases[0], exercise.cases[0].expected)
+
+    def ready(self, *functions: Callable) -> bool:
+        """Whether all of ``functions`` pass their public checks; if not, print what is missing.
+
+        For a cell that uses them: ``if sheet.ready(project): ...``.
+        """
+        for function in functions:
+            exercise = self._exercise(function)
+            if exercise is None:
+                return False
+            status = self._judge(exercise, function).status
+            if status != PASSED:
+                print(f"{exercise.name}: {status}. This cell waits for it.")
+                return False
+        return True
+
+    def summary(self) -> None:
+        """Print what is attempted and what passes; in Colab, also download the notebook."""
+        width = max(map(len, self._exercises))
+        for name, exercise in self._exercises.items():
+            status = self._reports[name].status if name in self._reports else "not checked"
+            print(f"{name:{width}}  {_points(exercise.points):>9}  {status}")
+        statuses = [report.status for report in self._reports.values()]
+        passed, total = statuses.count(PASSED), len(self._exercises)
+        print(f"{passed} of {total} pass their public checks; hidden ones remain.")
+        if waiting := total - len(statuses) + statuses.count(NOT_ATTEMPTED):
+            print(f"{waiting} not attempted or not checked.")
+        if importlib.util.find_spec("google") and importlib.util.find_spec("google.colab"):
+            _download_from_colab(Path(f"{self.name}.ipynb"))
+
+    def _exercise(self, function: Callable) -> PublicExercise | None:
+        """The exercise that ``function`` answers; a line and None if it answers none."""
+        name = getattr(function, "__name__", None)
+        if callable(function) and name in self._exercises:
+            return self._exercises[name]
+        known = ", ".join(self._exercises)
+        print(f"{name or type(function).__name__} isn't asked for here: there are {known}.")
+        return None
+
+    def _judge(self, exercise: PublicExercise, function: Callable) -> Report:
+        """Judge ``function`` and remember the report."""
+        if exercise.framework == "torch":
+            importlib.import_module("torch")  # takes seconds, which aren't the student's
+        report = judge(exercise, function, self._reports)
+        self._reports[exercise.name] = report
+        return report
+
+    def _is_attempted(self, exercise: PublicExercise, function: Callable) -> bool:
+        """Whether there is something to draw; a line if there isn't."""
+        report = self._judge(exercise, function)
+        if report.status == NOT_ATTEMPTED:
+            print(report)
+        return report.status != NOT_ATTEMPTED
+
+
+def _points(points: int) -> str:
+    """A number of points in words."""
+    return f"{points} point" + "s" * (points != 1)
+
+
+def _draw(exercise: PublicExercise, public: PublicCase, answer: Answer | None) -> None:
+    """Show ``answer`` beside the expected one, where the exercise has a drawing for it."""
+    if exercise.drawing is None or answer is None:
+        return
+    if importlib.util.find_spec("matplotlib") is None:
+        return
+    from vhlib.course.drawings import show_beside
+
+    show_beside(exercise.drawing, public.case, answer.value, public.expected.value)
+
+
+def _download_from_colab(path: Path) -> None:
+    """Hand the notebook as it stands in the browser to the student as a file."""
+    message = importlib.import_module("google.colab._message")
+    reply = message.blocking_request("get_ipynb", timeout_sec=30)
+    path.write_text(json.dumps(reply["ipynb"]), encoding="utf-8")
+    importlib.import_module("google.colab.files").download(str(path))
