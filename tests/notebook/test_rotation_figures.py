@@ -16,12 +16,12 @@ from vhlib.geometry import axis_angle_to_matrix
 from vhlib.notebook.palette import BLUE, GREEN, VERMILLION
 from vhlib.notebook.rotation_figures import (
     Curves,
-    axes_figure,
     curves_figure,
     gimbal_figure,
     on_paper,
     pictures_and_curves_figure,
     rest_with,
+    turn_figure,
     turned_picture,
 )
 
@@ -65,16 +65,17 @@ def test_pictures_stand_before_the_curves():
     assert last.get_legend() is None
 
 
-def test_arrows_are_the_columns_of_the_rotation():
-    R = axis_angle_to_matrix(torch.tensor([0.3, -1.2, 0.5]))
-    rest, turned = axes_figure(
-        {"rest": torch.eye(3), "turned": R}, torch.tensor([0.0, 2.0, 0.0])
-    ).axes
-    for axes, matrix in ((rest, torch.eye(3)), (turned, R)):
-        tips = arrow_tips(axes)
-        for color, column in zip((VERMILLION, GREEN, BLUE), matrix.mT, strict=True):
-            np.testing.assert_allclose(tips[color], on_paper(column))
-        np.testing.assert_allclose(tips["#000000"], on_paper(torch.tensor([0.0, 1.0, 0.0])))
+def test_arrows_end_where_the_turn_sends_the_axes():
+    omega = torch.tensor([0.3, -1.2, 0.5])
+    panels = turn_figure(omega).axes
+    for axes, share in zip(panels, (0.0, 0.5, 1.0), strict=True):
+        tips, R = arrow_tips(axes), axis_angle_to_matrix(share * omega)
+        for color, column, path in zip(
+            (VERMILLION, GREEN, BLUE), R.mT, axes.lines[:3], strict=True
+        ):
+            np.testing.assert_allclose(tips[color], on_paper(column), atol=1e-6)
+            np.testing.assert_allclose(path.get_xydata()[-1], tips[color], atol=1e-6)
+        np.testing.assert_allclose(tips["#000000"], on_paper(omega / omega.norm()))
 
 
 def test_on_paper_x_points_right_and_y_up():
@@ -111,6 +112,13 @@ def test_turned_picture_shows_the_root_s_turn_and_ignores_the_place(smpl):
     assert widest[0] < up.shape[0] / 2 < widest[1]  # the arms
     far = turned_picture(smpl, type(upright)(**{**vars(upright), "transl": torch.ones(3)}))
     assert (np.abs(far.astype(int) - up) > 8).mean() < 1e-3
+
+
+def test_zoom_shows_the_body_larger(smpl):
+    once, twice = (
+        (turned_picture(smpl, rest_with(), zoom=zoom) < 250).any(-1).sum() for zoom in (0.4, 0.8)
+    )
+    assert twice == pytest.approx(4 * once, rel=0.1)
 
 
 def test_a_body_that_is_not_finite_is_refused(smpl):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -21,7 +21,7 @@ from vhlib.notebook.fit_figures import Picture, body_picture
 from vhlib.notebook.palette import BLUE, GREEN, GREY, STYLE, VERMILLION, line
 
 AXES = {"x": VERMILLION, "y": GREEN, "z": BLUE}
-TURNS = {"first": VERMILLION, "second": GREEN, "third": BLUE}
+TURNS = {"a": VERMILLION, "b": GREEN, "c": BLUE}
 
 # Where the arrows are looked at from: a little from above and from the body's left.
 VIEW = axis_angle_to_matrix(torch.tensor([0.45, 0.0, 0.0])) @ axis_angle_to_matrix(
@@ -52,8 +52,10 @@ class Curves:
             axes.axvline(self.at, color="black", linewidth=1.5)
         if self.log:
             axes.set(xscale="log", yscale="log")
+        else:
+            axes.locator_params(axis="x", steps=[1, 2, 5, 10])
         if len(self.y) > 1:
-            axes.legend(frameon=False, fontsize=11)
+            axes.legend(frameon=False, fontsize=11, handlelength=3)
         axes.set(xlabel=self.labels[0], ylabel=self.labels[1])
 
 
@@ -92,22 +94,22 @@ def draw_pictures(row: Iterable[Axes], pictures: Mapping[str, Picture]) -> None:
         axes.axis("off")
 
 
-def axes_figure(
-    rotations: Mapping[str, Float[Tensor, "3 3"]], axis_angle: Float[Tensor, " 3"]
-) -> Figure:
-    """Where each rotation sends the axes x, y and z, and in black the axis to turn about."""
-    turned_about = axis_angle / axis_angle.norm()
+def turn_figure(axis_angle: Float[Tensor, " 3"]) -> Figure:
+    """The axes x, y and z before a turn, half way and after it, and the paths of their tips.
+
+    The axis that they turn about is drawn in black.
+    """
+    shares = torch.linspace(0.0, 1.0, 41)
+    way = axis_angle_to_matrix(shares[:, None] * axis_angle)
     with plt.rc_context(STYLE):
-        figure, row = plt.subplots(
-            1,
-            len(rotations),
-            figsize=(10, HEIGHT),
-            squeeze=False,
-            layout="constrained",
-        )
-        for axes, (title, rotation) in zip(row[0], rotations.items(), strict=True):
-            draw_arrows(axes, {"axis": turned_about}, {"axis": "black"})
-            draw_arrows(axes, dict(zip(AXES, rotation.mT, strict=True)), AXES)
+        figure, row = plt.subplots(1, 3, figsize=(10, HEIGHT), layout="constrained")
+        stops = {"at rest": 0, "half way": 20, "turned": 40}
+        for axes, (title, last) in zip(row, stops.items(), strict=True):
+            for column, color in enumerate(AXES.values()):
+                path = np.stack([on_paper(R[:, column]) for R in way[: last + 1]])
+                axes.plot(*path.T, ":", color=color, linewidth=2)
+            draw_arrows(axes, {"axis": axis_angle / axis_angle.norm()}, {"axis": "black"})
+            draw_arrows(axes, dict(zip(AXES, way[last].mT, strict=True)), AXES)
             axes.set_title(title)
     return figure
 
@@ -157,8 +159,12 @@ def rest_with(**turns: Float[Tensor, "3 3"]) -> BodyParameters:
     return BodyParameters(torch.zeros(10), rotations[1:], rotations[0], torch.zeros(3))
 
 
-def turned_picture(smpl: SMPL, body: BodyParameters, yaw: float = 0.0) -> Picture:
+def turned_picture(
+    smpl: SMPL, body: BodyParameters, yaw: float = 0.0, zoom: float = 1.0
+) -> Picture:
     """One body in the middle of a small picture, as its root turns it, in a world with y up.
+
+    yaw: how far the camera has walked to the body's left, radians; zoom: 1 holds a T-pose.
 
     Raises ValueError for a body that holds numbers that aren't finite.
     """
@@ -168,4 +174,6 @@ def turned_picture(smpl: SMPL, body: BodyParameters, yaw: float = 0.0) -> Pictur
         raise ValueError("this body can't be drawn: some of its rotations aren't finite")
     middle = (vertices.amin(0) + vertices.amax(0)) / 2
     centred = {**vars(body), "transl": body.transl - middle}
-    return body_picture(smpl, BodyParameters(**centred), front_camera(yaw))
+    camera = front_camera(yaw)
+    camera = replace(camera, focal_length=zoom * camera.focal_length)
+    return body_picture(smpl, BodyParameters(**centred), camera)
