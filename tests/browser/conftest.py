@@ -49,6 +49,10 @@ class Lab:
         """Where Lab opens ``notebook``, and no other tab from before."""
         return f"{self.address}/lab/tree/notebooks/{notebook}?reset&token={self.token}"
 
+    def page_in_notebook_7(self, notebook: str) -> str:
+        """Where the same server's Notebook 7 opens it."""
+        return f"{self.address}/notebooks/notebooks/{notebook}?token={self.token}"
+
 
 def free_port() -> int:
     """A port of this machine that nobody listens on."""

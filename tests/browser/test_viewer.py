@@ -183,6 +183,20 @@ def test_in_lab_body_and_python_move_together(notebook):
     expect(faults(page)).to_have_count(0)
 
 
+def test_in_notebook_7_body_and_python_move_together(lab, page):
+    write(lab.notebooks / NOTEBOOK, [nbformat.v4.new_code_cell(cell.strip()) for cell in CELLS])
+    page.set_viewport_size({"width": 1280, "height": 2600})
+    page.goto(lab.page_in_notebook_7(NOTEBOOK))
+    page.locator(".jp-CodeCell .jp-InputPrompt").last.wait_for()
+    run_again(page)
+
+    canvas(page)
+    check_both_ways(page)
+    check_vertices(page)
+    expect(page.locator(".vhlib-viewer canvas")).to_have_count(2)
+    expect(faults(page)).to_have_count(0)
+
+
 def test_a_reopened_notebook_shows_the_picture(lab, page, monkeypatch):
     outputs = []
     monkeypatch.setattr(controls, "display", lambda data, **rest: outputs.append({**rest, **data}))
