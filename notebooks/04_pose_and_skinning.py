@@ -38,7 +38,7 @@ from vhlib.geometry import axis_angle_to_matrix
 from vhlib.notebook.clips import load_clip
 from vhlib.notebook.controls import explore
 from vhlib.notebook.figures import show, show_photo
-from vhlib.notebook.fit_figures import cropped, views_figure
+from vhlib.notebook.fit_figures import crop_window, cropped, views_figure
 from vhlib.notebook.skinning_figures import (
     ColoredMesh,
     camera_towards,
@@ -112,12 +112,12 @@ print([SMPL_24.names[k] for k in range(24) if shoulder in path(k)[1:]])
 #
 # </details>
 #
-# > **Where people trip.** A lecture text counts finger rotations among SMPL's unknowns. SMPL has
-# > none: joint 22 is the whole left hand, a mitten. Fingers came with SMPL-H and SMPL-X, which
-# > replaced joints 22 and 23 by 15 joints in each hand. A *SMPL pose* therefore goes to SMPL-X only
-# > in its first 21 body joints, roughly, and a *shape* not at all (notebook 03). In SMPL-X a zero
-# > hand pose is a relaxed hand or a flat one, as `flat_hand_mean` says: files made for the one look
-# > odd in the other.
+# > **Where people trip.** A lecture text speaks of finger rotations when it explains SMPL's
+# > Jacobian. SMPL has none: beyond each wrist there is one joint, 22 or 23, and no finger moves by
+# > itself. Fingers came with SMPL-H and SMPL-X, which have 15 joints in each hand instead of that
+# > one. So a SMPL *pose* goes to SMPL-X in its first 21 body joints only, and roughly; a *shape*
+# > doesn't go at all (notebook 03). In SMPL-X a zero hand pose is a relaxed hand or a flat one, as
+# > `flat_hand_mean` says: numbers made for the one give odd hands in the other.
 
 # %% [markdown]
 # ## 2. The kinematic chain
@@ -161,6 +161,7 @@ def pose(**degrees: tuple[float, float, float]) -> torch.Tensor:
     return theta
 
 
+# %%
 theta = pose(
     pelvis=(0, 40, 0),
     left_hip=(-80, 0, 15),
@@ -193,7 +194,7 @@ print(bool((bone.norm(dim=-1) - rest_bone.norm(dim=-1)).abs().max() < 1e-6))
 rest = BodyParameters(torch.zeros(10), torch.eye(3).repeat(23, 1, 1), torch.eye(3), torch.zeros(3))
 upright = torch.tensor([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]]) @ room.T_camera_world[:3, :3]
 him = replace(man, global_orient=upright @ man.global_orient)
-show(
+show_photo(
     chain_figure(
         smpl,
         {"at rest": rest, "the man": him},
@@ -212,7 +213,7 @@ show(
 # the elbow's three numbers change? Does its frame?
 
 # %%
-elbow_bent = pose(left_elbow=(0, -85, 0), left_shoulder=(0, 0, -20))
+elbow_bent = pose(left_elbow=(0, -85, 0), left_shoulder=(-60, 0, 0))
 viewer = BodyViewer(
     smpl,
     "The mean body, its left elbow bent. In a running notebook it shows its bones and the frames "
@@ -254,7 +255,7 @@ print("relative again from world:", bool((back - R[1:]).abs().max() < 1e-6))
 
 # %% [markdown]
 # The first tears the skeleton, which is easy to see. The second gives a sound skeleton in a wrong
-# pose, because every joint adds its parent's turn a second time.
+# pose, because every joint adds the turns above it a second time.
 #
 # ### The same pose, mirrored
 #
@@ -279,7 +280,8 @@ print(bool((theirs - ours).norm(dim=-1).max() < 1e-3))
 # ## 3. Skin that follows bones
 #
 # **Which bone does the skin at an elbow follow?** Both a little. Each vertex $v$ has a weight
-# $w_{vk} \ge 0$ for each joint, $\sum_k w_{vk} = 1$, learned once and stored in the model.
+# $w_{vk} \ge 0$ for each joint, $\sum_k w_{vk} = 1$. They are stored in the model; SMPL's were
+# learned, those of our open body come from an artist's rig, smoothed.
 
 # %%
 elbow = SMPL_24.index("left_elbow")
@@ -290,13 +292,13 @@ weight_views = {
     "bent": ColoredMesh(bent.vertices, w[:, elbow]),
 }
 arm = camera_towards(J[elbow], 0.8, (320, 320))
-show(
+show_photo(
     colored_figure(
         smpl.faces, weight_views, "weight of left_elbow", dict.fromkeys(weight_views, arm)
     ),
-    alt="A left arm from the front, coloured by the weight of the elbow joint. It is 1 (yellow) on "
-    "the forearm, 0 (purple) on the upper arm, and passes through green within a hand's breadth at "
-    "the elbow. Straight on the left, bent on the right.",
+    alt="A left arm from the front, coloured by the weight of the elbow joint: 1, nearly black, on "
+    "the forearm, 0, light, on the upper arm and the hand, with a band of orange at the elbow and "
+    "at the wrist. Straight on the left; bent upwards on the right, the colours moved along.",
 )
 
 # %% [markdown]
@@ -342,30 +344,29 @@ print(
 )
 
 # %% [markdown]
-# **Predict first.** Choose a joint in the viewer: its weights colour the skin. Whose weights reach
-# farther, the left knee's or spine2's? And which joint is responsible for the shoulder blade?
+# **Predict first.** Some skin of the forearm follows its bone practically alone: the largest weight
+# of `left_elbow` is 1.0. What is the largest weight of `spine1`, and of `left_collar`? Choose
+# joints in the viewer and see how far their weights reach.
 
 # %%
 BodyViewer(
     smpl,
     "The mean body. In a running notebook the weights of the chosen joint colour its skin.",
     weights=True,
-    joint=SMPL_24.index("left_knee"),
+    joint=SMPL_24.index("left_collar"),
 ).show()
 
 # %%
 # NBVAL_CHECK_OUTPUT
-for joint in ("left_knee", "spine2"):
-    half = (w[:, SMPL_24.index(joint)] > 0.05) & (w[:, SMPL_24.index(joint)] < 0.95)
-    share = half.sum() / (w[:, SMPL_24.index(joint)] > 0.05).sum()
-    print(f"of the vertices that {joint} moves, it shares {round(share.item(), 1):.0%} with others")
+for joint in ("left_elbow", "spine1", "left_collar"):
+    print(f"largest weight of {joint:11} {w[:, SMPL_24.index(joint)].max():.1f}")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# The knee owns a whole shank and shares only a band about itself. The spine's joints share nearly
-# all of the trunk, so that it bends as one. The shoulder blade's skin hangs mostly on the collar
-# and the upper spine: in SMPL a shoulder rises with the *collar*.
+# Below 1: no vertex follows either alone. Limbs are stiff between their joints, so only a band at
+# each joint is shared. A trunk is soft all over, so its joints share nearly all of it and bend it
+# as one.
 #
 # </details>
 
@@ -390,6 +391,7 @@ wrist, hand = SMPL_24.indices("left_wrist", "left_hand")
 axis = normalize(joints_at_rest[hand] - joints_at_rest[wrist], dim=0)
 
 
+# %%
 def twist(degrees: float) -> torch.Tensor:
     """Rotations (24, 3, 3) with the left hand turned about the forearm."""
     theta = torch.zeros(24, 3)
@@ -431,12 +433,10 @@ for degrees in (45, 90, 180):
 #
 # </details>
 #
-# Bending has the same cause: on the inside of a bent knee the mean of two rotations lies too deep.
+# Bent joints lose volume for the same reason: a mean of two places cuts the corner between them.
 
 # %%
 ring = two & ((weights[:, wrist] - 0.5).abs() < 0.12)
-e1 = normalize(torch.linalg.cross(axis, torch.tensor([0.0, 1.0, 0.0])), dim=0)
-plane = torch.stack([e1, torch.linalg.cross(axis, e1)], 1)  # two directions across the arm
 wrist_camera = camera_towards(joints_at_rest[wrist], 0.36, (420, 260))
 
 
@@ -444,14 +444,14 @@ def twisted_wrist(degrees: float) -> Figure:
     """The wrist from the front, and its ring of skin seen along the arm."""
     posed = linear(degrees)
     picture = mesh_picture(posed, lesson.faces, wrist_camera)
-    return ring_figure(picture, (across(v) @ plane)[ring], (across(posed) @ plane)[ring], "")
+    return ring_figure(picture, axis, across(v)[ring], across(posed)[ring])
 
 
 explore(
     twisted_wrist,
     alt="Left: a forearm and a hand turned by 150 degrees about it; the wrist is pinched thin. "
     "Right: the ring of skin at the wrist seen along the arm, an oval of grey dots at rest and a "
-    "much smaller cluster of red squares after the twist.",
+    "much smaller cluster of orange squares after the twist.",
     degrees=FloatSlider(150.0, min=-180.0, max=180.0, step=10.0, description="twist in °"),
 )
 
@@ -464,9 +464,10 @@ explore(
 # $$T(\beta, \theta) = \bar T + B_S(\beta) + B_P(\theta), \qquad
 # B_P(\theta) = \sum_{n=1}^{9K} \big( R_n(\theta) - R_n(\theta^*) \big) P_n, \qquad K = 23$$
 #
-# with $\theta^*$ the rest pose, whose matrices are the identity. The $P_n$, `posedirs`, are
-# learned: from scans of posed people in SMPL, from computed pseudo-scans in our open body (see
-# notebook 05). The root isn't among the $K$ joints.
+# with $\theta^*$ the rest pose, whose matrices are the identity. $T$ still stands in the rest pose,
+# though some texts call it posed. The $P_n$, `posedirs`, are learned: from scans of posed people in
+# SMPL, from computed pseudo-scans in our open body (notebook 05). The root isn't among the $K$
+# joints.
 #
 # **Predict first.** How many numbers describe a pose to $B_P$? What does $B_P$ become if a person
 # lies down without moving a limb?
@@ -508,30 +509,33 @@ for degrees in (60, 120, 180):
 # </details>
 
 # %%
+above = (80, 0, 0)  # the root turns us to see an arm from above, and changes no corrective
 deeds = {
-    "knee 95°": (pose(left_knee=(95, 0, 0)), "left_knee", -1.3),
-    "elbow 95°": (pose(left_elbow=(0, -95, 0)), "left_elbow", 0.3),
-    "thigh 80°": (pose(left_hip=(-80, 0, 0)), "left_hip", -0.8),
+    "knee, 95°": (pose(left_knee=(95, 0, 0)), "left_knee", 1.3),
+    "elbow, 95°, from above": (pose(pelvis=above, left_elbow=(0, -95, 0)), "left_elbow", 0.0),
+    "thigh, 80°": (pose(left_hip=(-80, 0, 0)), "left_hip", 0.9),
 }
 coloured, cameras = {}, {}
 for title, (vector, joint, yaw) in deeds.items():
     turned = axis_angle_to_matrix(vector)
-    offsets = B_P(turned, smpl.posedirs)
-    posed = skin(x + offsets, w, chain(turned, J), J)
+    frames, offsets = chain(turned, J), B_P(turned, smpl.posedirs)
+    posed = skin(x + offsets, w, frames, J)
     coloured[title] = ColoredMesh(posed, 1000 * offsets.norm(dim=-1))
-    cameras[title] = camera_towards(J[SMPL_24.index(joint)], 0.8, (320, 320), yaw)
-show(
+    place = frames[SMPL_24.index(joint), :3, 3]
+    cameras[title] = camera_towards(place, 0.7, (320, 320), yaw)
+show_photo(
     colored_figure(smpl.faces, coloured, "corrective in mm", cameras),
     alt="A bent knee, a bent elbow and a raised thigh, coloured by how far the corrective moved "
-    "each vertex. Only the skin around the bent joint is bright.",
+    "each vertex. Only the skin around the bent joint is dark; the hip's crease most of all.",
 )
 
 # %% [markdown]
 # ### How much of the candy wrapper do they mend?
 #
-# The lesson body's correctives were learned from poses whose wrist turns by up to 80°. A second
-# cure changes the blending: *dual quaternions* take a mean of rigid motions that is itself one, so
-# that a twist keeps its radius. SMPL keeps linear blending, because every graphics program has it.
+# The lesson body's correctives were learned from poses in which the wrist twists by up to 80°.
+# Another cure changes the blending: the normalised mean of *dual quaternions* is itself a rigid
+# motion, so a twist keeps its radius. SMPL's authors evaluated both; the released models
+# blend linearly, as every graphics program can.
 
 
 # %%
@@ -549,9 +553,10 @@ def dual_quaternions(degrees: float) -> torch.Tensor:
     return dual_quaternion_skinning(v, Skin(lesson.faces, weights, tuple(parents)), A[None])[0]
 
 
+# %%
 ways = {"linear": linear, "with correctives": corrected, "dual quaternions": dual_quaternions}
 columns = {f"{d}°": d for d in (0, 80, 120, 180)}
-show(
+show_photo(
     close_ups_figure(
         lesson.faces,
         {name: {title: way(d) for title, d in columns.items()} for name, way in ways.items()},
@@ -581,14 +586,14 @@ for name, ratio in left.items():
 show(
     radius_figure(degrees, left, trained=80.0),
     alt="The share of the wrist's radius that is left against the twist. Linear skinning falls "
-    "from 1 to about 0.2. With correctives it stays above 0.9 up to 80 degrees, where training "
+    "from 1 to about 0.1. With correctives it stays above 0.9 up to 80 degrees, where training "
     "ended, and then falls almost as low. Dual quaternions stay at 1.",
 )
 
 # %% [markdown]
-# A corrective is a straight line in $\cos\varphi$ and $\sin\varphi$: within the poses it has seen
-# it mends well, beyond them nothing holds it. Priors on pose (notebook 07) keep fits where a model
-# is good. Try it live, and switch *correctives* off and on; then bend the elbow by 130°.
+# A corrective is linear in $\cos\varphi$ and $\sin\varphi$. It mends the poses that it was trained
+# on, and nothing holds it beyond them; priors on pose (notebook 07) keep fits where the model is
+# good. In the viewer, switch the correctives off and on; then bend the elbow by 130°.
 
 # %%
 BodyViewer(
@@ -606,12 +611,12 @@ BodyViewer(
 
 # %%
 # NBVAL_CHECK_OUTPUT
-right = B_P(R, smpl.posedirs)
-print(f"the correctives of our pose reach {100 * right.norm(dim=-1).max():.0f} cm")
+proper = B_P(R, smpl.posedirs)
+print(f"the correctives of our pose reach {100 * proper.norm(dim=-1).max():.0f} cm")
 with_root = (R - torch.eye(3)).flatten()[:207]
 by_columns = (R[1:] - torch.eye(3)).mT.flatten()
 for name, features in (("with the root", with_root), ("by columns", by_columns)):
-    off = (smpl.posedirs @ features - right).norm(dim=-1).max()
+    off = (smpl.posedirs @ features - proper).norm(dim=-1).max()
     print(f"{name:13}: off by up to {100 * off:.0f} cm")
 
 # %% [markdown]
@@ -683,18 +688,19 @@ vertices, joints = M(torch.zeros(10), R, torch.zeros(3))
 too_late = smpl.J_regressor @ (smpl.v_template + B_P(R, smpl.posedirs))
 largest = 1000 * (too_late - J).norm(dim=-1).max()
 print(f"joints from the corrected mesh at rest: off by up to {largest:.0f} mm")
-off = 1000 * (smpl.J_regressor @ vertices - joints).norm(dim=-1)
+off = 100 * (smpl.J_regressor @ vertices - joints).norm(dim=-1)
 for joint in ("left_hip", "left_elbow", "right_wrist"):
-    print(f"joints from the posed mesh: {joint:11} off by {off[SMPL_24.index(joint)]:2.0f} mm")
+    print(f"joints from the posed mesh: {joint:11} off by {off[SMPL_24.index(joint)]:.0f} cm")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
 # SMPL defines $J(\beta)$ on the shaped body at rest; a bone must not grow because a muscle bulges.
 # And a joint's weights are a mean of the skin around it: when the joint bends, the skin folds on
-# one side and stretches on the other, and the mean moves out of the joint. The 24 joints are the
-# chain's, $G_k$. *Other* points, such as the nose or the joints of a benchmark's own regressor, are
-# regressed from the posed mesh, since that is how they are defined.
+# one side and stretches on the other, and the mean moves out of the joint; that of the wrist, which
+# isn't bent here, stays. The 24 joints are the chain's, the last columns of $G_k$. *Other* points,
+# such as the nose or the joints of a benchmark's own regressor, are read from the posed mesh, since
+# that is how they are defined.
 #
 # </details>
 
@@ -737,7 +743,8 @@ panels = {}
 for title, rule in {"about the origin: wrong": displaced, "about the pelvis: right": moved}.items():
     inside = rule(man, R_room, t_room)  # in camera 2's own axes
     drawn = draw_overlay(Photo(clip.frame(2, 60)), smpl, other.in_own_frame(), inside)
-    panels[title] = cropped(drawn, seen[2][0])
+    left, top, right, bottom = (int(edge) for edge in crop_window(seen[2][0], drawn, margin=0.2))
+    panels[title] = drawn[top:bottom, left:right]
 show_photo(
     views_figure(panels),
     alt="The man seen from behind by another camera, with the fitted body over him. Left, with the "
@@ -759,18 +766,19 @@ for name, vector in {"x": [math.pi, 0.0, 0.0], "y": [0.0, math.pi, 0.0]}.items()
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# By $(R - I) J_0$, the same for all vertices. The pelvis lies some 23 cm below the template's
-# origin, so a half turn about a horizontal axis costs twice that, and a turn about the vertical
-# almost nothing: tests with turntables pass. A fit hides it, too, by finding another translation.
+# By $(R - I) J_0$, the same for all vertices. The pelvis lies below the template's origin, so a
+# half turn about a horizontal axis costs twice that depth, and a turn about the vertical almost
+# nothing: tests on a turntable pass. A fit hides it, too, by finding another translation.
 #
 # </details>
 #
-# > **Where people trip.** "Rotating the root also moves the body" and "with the extrinsics applied
-# > it is half a metre off" are among the oldest questions about SMPL. $J_0$ depends on the betas,
-# > so the repair does too: two people with one `transl` don't stand on one spot.
+# > **Where people trip.** "Turning the root also moves the body" and "with the extrinsics applied
+# > it is half a metre off" have been asked about SMPL for years. The same formula brings bodies of
+# > datasets from the world into a camera, and from $y$ up to $z$ up. $J_0$ depends on the betas:
+# > with another shape the translation is another.
 
 # %%
-start = replace(rest, body_pose=R[1:], transl=torch.tensor([0.9, 0.35, 0.0]))
+start = replace(rest, body_pose=R[1:], transl=torch.tensor([0.7, 0.2, 0.0]))
 before = smpl(**vars(start)).vertices
 recipes = {
     "root only": lambda body, R, t: replace(body, global_orient=R @ body.global_orient),
@@ -786,6 +794,7 @@ def turn_world(degrees: float, recipe: str) -> Figure:
     return turn_figure(smpl.faces, smpl(**vars(after)).vertices, before @ turn.T)
 
 
+# %%
 explore(
     turn_world,
     alt="A body and a cross at the world's origin. A dashed outline shows the body with the world "

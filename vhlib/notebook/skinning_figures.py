@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from vhlib.body import SMPL, BodyParameters
 from vhlib.body.skinning import forward_kinematics
@@ -26,14 +26,15 @@ from vhlib.geometry import PerspectiveCamera
 from vhlib.geometry.rasterizer import rasterize
 from vhlib.geometry.rendering import CLAY, overlay, render_shaded
 from vhlib.notebook.fit_figures import Picture
-from vhlib.notebook.palette import BLUE, GREEN, GREY, STYLE, VERMILLION, look
+from vhlib.notebook.palette import BLUE, GREEN, GREY, ORANGE, STYLE, VERMILLION, look
 
 # Metres between a camera and what it looks at; enough for little perspective.
 DISTANCE = 5.0
 SKIN_OPACITY = 0.3
 AXES = {"x": (VERMILLION, "-"), "y": (GREEN, "--"), "z": (BLUE, ":")}
 """Colour and dash of a frame's axes."""
-COLORMAP = "viridis"
+# From the colour of skin to nearly black: darker is more, also on grey paper.
+COLORMAP = LinearSegmentedColormap.from_list("skin", ["#dfe5ee", ORANGE, VERMILLION, "#3d0f00"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,34 +167,50 @@ def close_ups_figure(
             layout="constrained",
         )
         for line, (name, meshes) in zip(grid, rows.items(), strict=True):
-            for axes, (title, vertices) in zip(line, meshes.items(), strict=True):
+            for axes, vertices in zip(line, meshes.values(), strict=True):
                 axes.imshow(mesh_picture(vertices, faces, camera))
                 axes.set(xticks=[], yticks=[])
                 axes.spines[:].set_visible(False)
-                axes.set_title(title if line is grid[0] else "")
             line[0].set_ylabel(name, fontsize=12)
+        for axes, title in zip(grid[0], columns, strict=True):
+            axes.set_title(title)
     return figure
 
 
 def ring_figure(
-    picture: Picture, rest: Float[Tensor, "K 2"], posed: Float[Tensor, "K 2"], title: str
+    picture: Picture,
+    axis: Float[Tensor, " 3"],
+    rest: Float[Tensor, "K 3"],
+    posed: Float[Tensor, "K 3"],
 ) -> Figure:
-    """A close-up, and the ring of skin around a bone seen along it: at rest and posed, in mm."""
+    """A close-up, and the ring of skin around a bone seen along it: at rest and posed, in mm.
+
+    axis: the bone's direction. rest, posed: the skin's points as seen from a point on the bone.
+    """
+    across = _plane_across(axis)
     with plt.rc_context(STYLE):
         figure, (left, right) = plt.subplots(
             1, 2, figsize=(9, 3.8), width_ratios=(1.6, 1), layout="constrained"
         )
         left.imshow(picture)
         left.axis("off")
-        left.set_title(title)
-        right.plot(*1000 * rest.T.numpy(), "o", color=GREY, markersize=8, label="at rest")
-        right.plot(*1000 * posed.T.numpy(), "s", color=VERMILLION, markersize=5, label="posed")
+        dots = {"linestyle": "none"}
+        at_rest, after = (1000 * (points @ across).T.numpy() for points in (rest, posed))
+        right.plot(*at_rest, marker="o", color=GREY, markersize=8, label="at rest", **dots)
+        right.plot(*after, marker="s", color=VERMILLION, markersize=5, label="posed", **dots)
         right.plot(0, 0, "k+", markersize=14, label="the bone")
-        reach = 1.15e3 * float(rest.abs().max())
+        reach = 1.15 * abs(at_rest).max()
         right.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="mm")
         right.set_title("halfway between the bones", fontsize=12)
         right.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=11)
     return figure
+
+
+def _plane_across(axis: Float[Tensor, " 3"]) -> Float[Tensor, "3 2"]:
+    """Two unit vectors at right angles to ``axis`` and to each other, the second as y as can be."""
+    up = torch.tensor([0.0, 1.0, 0.0])
+    level = normalize(torch.linalg.cross(up, axis), dim=0)
+    return torch.stack([level, normalize(torch.linalg.cross(axis, level), dim=0)], 1)
 
 
 def radius_figure(
@@ -223,7 +240,7 @@ def turn_figure(
     faces: Int[Tensor, "F 3"],
     got: Float[Tensor, "V 3"],
     wanted: Float[Tensor, "V 3"],
-    width: float = 4.4,
+    width: float = 3.4,
 ) -> Figure:
     """A body filled, and where it should be as a dashed outline; the world's origin is a cross."""
     camera = camera_towards(torch.zeros(3), width, (520, 520))
@@ -233,9 +250,7 @@ def turn_figure(
         figure, axes = plt.subplots(figsize=(5.4, 5.8), layout="constrained")
         axes.imshow(mesh_picture(got, faces, camera))
         if covered.any():
-            axes.contour(
-                np.pad(covered, 0), [0.5], colors=VERMILLION, linewidths=2.5, linestyles="--"
-            )
+            axes.contour(covered, [0.5], colors=VERMILLION, linewidths=2.5, linestyles="--")
         axes.plot(260, 260, "k+", markersize=18, markeredgewidth=2)
         axes.annotate("origin", (260, 260), (8, -16), textcoords="offset points")
         axes.set_title(f"vertices off by up to {apart:.0f} mm")
