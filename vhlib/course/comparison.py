@@ -7,13 +7,12 @@ answer is an array, a number, or a tuple of arrays, already taken out of whateve
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any
 
 import numpy as np
 
 from vhlib.course.bank import Case
 
-Value: TypeAlias = "np.ndarray | np.generic | float | int | bool | tuple"
 _KINDS = {"f": "floating-point numbers", "i": "whole numbers", "b": "true or false"}
 
 
@@ -30,13 +29,13 @@ class Answer:
     """What a function gave for one case.
 
     Attributes:
-        value: an array, a number, or a tuple of arrays.
+        value: an array, a number, or a tuple of arrays; if the function is wrong, anything.
         gradients: of :func:`weighted_sum` by each input in ``case.gradients``; None where none
             arrives.
         changed: positions of the inputs that the function wrote into.
     """
 
-    value: Value
+    value: Any
     gradients: tuple[np.ndarray | None, ...] = ()
     changed: tuple[int, ...] = ()
 
@@ -44,7 +43,7 @@ class Answer:
 PASSED = Verdict(True)
 
 
-def compare(answer: Value, expected: Value, case: Case) -> Verdict:
+def compare(answer: Any, expected: Any, case: Case) -> Verdict:
     """Judge ``answer``: its form, its shape, its type, its finiteness, its largest error.
 
     The error may be ``case.tolerance`` times ``case.scale``, or times the largest magnitude in
@@ -98,7 +97,7 @@ def sum_weights(size: int) -> np.ndarray:
 
 
 def _compare_array(
-    answer: Value, expected: np.ndarray, tolerance: float, scale: float | None
+    answer: Any, expected: np.ndarray, tolerance: float, scale: float | None
 ) -> Verdict:
     """Judge one array or number."""
     if not isinstance(answer, np.ndarray | np.generic | float | int):
@@ -116,13 +115,13 @@ def _compare_array(
         same = np.isfinite(expected) | (array == expected) | (np.isnan(array) & np.isnan(expected))
         strange = ~same | (np.isfinite(expected) & ~np.isfinite(array))
         if strange.any():
-            return Verdict(False, _at(strange.argmax(), array, expected))
+            return Verdict(False, _at(int(strange.argmax()), array, expected))
         array, expected = (np.where(np.isfinite(expected), x, 0.0) for x in (array, expected))
     error = np.abs(array - expected)
     allowed = tolerance * (scale if scale is not None else _magnitude(expected))
     if not error.size or error.max() <= allowed:
         return PASSED
-    place = _at(error.argmax(), array, expected)
+    place = _at(int(error.argmax()), array, expected)
     return Verdict(False, f"the largest error is {error.max():.3g}, {place}")
 
 
@@ -132,7 +131,7 @@ def _compare_exactly(array: np.ndarray, expected: np.ndarray) -> Verdict:
     if not wrong.any():
         return PASSED
     share = f"{wrong.sum()} of {wrong.size} are wrong" if wrong.size > 1 else "it is wrong"
-    return Verdict(False, f"{share}, {_at(wrong.argmax(), array, expected)}")
+    return Verdict(False, f"{share}, {_at(int(wrong.argmax()), array, expected)}")
 
 
 def _wrong_type(found: np.dtype, expected: np.dtype) -> str:
@@ -155,14 +154,14 @@ def _magnitude(expected: np.ndarray) -> float:
 
 def _at(flat: int, array: np.ndarray, expected: np.ndarray) -> str:
     """Both numbers at a place, and the place."""
-    index = tuple(int(i) for i in np.unravel_index(int(flat), array.shape))
+    index = tuple(int(i) for i in np.unravel_index(flat, array.shape))
     place = f" at index {list(index)}" if index else ""
-    return f"{_number(array[index])} instead of {_number(expected[index])}{place}"
-
-
-def _number(value: np.generic) -> str:
-    """A number as a student writes it."""
-    return f"{value:.5g}" if isinstance(value, np.floating) else str(value)
+    pair = array[index], expected[index]
+    if array.dtype.kind != "f":
+        return f"{pair[0]} instead of {pair[1]}{place}"
+    rounding = np.finfo(np.float32).eps * max(map(abs, pair))
+    mine, right = (f"{0.0 if abs(value) < rounding else value:.5g}" for value in pair)
+    return f"{mine} instead of {right}{place}"
 
 
 def _form(answer: object) -> str:

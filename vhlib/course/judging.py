@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from vhlib.course.answers import answer_of
+from vhlib.course.bank import Case
 from vhlib.course.check_files import PublicCase, PublicExercise
 from vhlib.course.comparison import Answer, Verdict, compare_answers
 from vhlib.course.time_limits import TimeIsUp, call_within
@@ -70,19 +71,30 @@ def judge(
         return Report(exercise.name, PASSED, (line,))
     if says_nothing(function):
         return Report(exercise.name, NOT_ATTEMPTED, (f"{exercise.name}: not attempted",))
-    return Report(exercise.name, WRONG, _wrong_lines(exercise, failed, earlier or {}), failed[0])
+    return Report(exercise.name, WRONG, _wrong_lines(exercise, trials, earlier or {}), failed[0])
 
 
-def known_mistake(exercise: PublicExercise, failed: list[Trial]) -> str | None:
-    """The message of the mistake that answers most of these cases alike; None if none does."""
-    counts = [0] * len(exercise.messages)
-    for trial in failed:
-        for position, answer in trial.public.mistaken.items():
-            if trial.answer is not None:
-                alike = compare_answers(trial.answer, answer, trial.public.case)
-                counts[position] += alike.passed
-    best = max(range(len(counts)), key=lambda position: counts[position], default=None)
-    return exercise.messages[best] if best is not None and counts[best] else None
+def known_mistake(exercise: PublicExercise, trials: list[Trial]) -> str | None:
+    """The message of the mistake that answers most failed cases alike; None if none does.
+
+    Of several, the one that contradicts fewest of the other answers.
+    """
+    alike, unlike = [0] * len(exercise.messages), [0] * len(exercise.messages)
+    for trial in trials:
+        for position, mistaken in trial.public.mistaken.items():
+            if trial.answer is not None and is_like(trial.answer, mistaken, trial.public.case):
+                alike[position] += 1
+            else:
+                unlike[position] += 1
+    known = [position for position, count in enumerate(alike) if count]
+    if not known:
+        return None
+    return exercise.messages[min(known, key=lambda p: (-alike[p], unlike[p]))]
+
+
+def is_like(answer: Answer, mistaken: Answer, case: Case) -> bool:
+    """Whether ``answer`` is what a known mistake gives."""
+    return compare_answers(answer, mistaken, case).passed
 
 
 def says_nothing(function: Callable) -> bool:
@@ -111,15 +123,19 @@ def _trial(exercise: PublicExercise, function: Callable, public: PublicCase) -> 
 
 
 def _wrong_lines(
-    exercise: PublicExercise, failed: list[Trial], earlier: Mapping[str, Report]
+    exercise: PublicExercise, trials: list[Trial], earlier: Mapping[str, Report]
 ) -> tuple[str, ...]:
     """What to say of an answer that fails."""
+    failed = [trial for trial in trials if not trial.verdict.passed]
     total, first = len(exercise.cases), failed[0]
+    fail = f"{len(failed)} of {total} public cases fail"
+    if len(trials) < total:
+        fail = f"no answer in time to public case {len(trials)} of {total}"
     lines = [
-        f"{exercise.name}: {len(failed)} of {total} public cases fail",
+        f"{exercise.name}: {fail}",
         f"{first.public.case.name}: {first.verdict.message}",
     ]
-    if message := known_mistake(exercise, failed):
+    if message := known_mistake(exercise, trials):
         lines.append(f"This looks familiar: {message}.")
     for name in exercise.builds_on:
         if name in earlier and earlier[name].status != PASSED:
