@@ -2,8 +2,8 @@
 # # 04 · Pose and skinning
 #
 # **After this notebook you can** pose a skeleton by forward kinematics and a skin by linear blend
-# skinning, say what pose correctives mend and what they can't, write the whole SMPL function in a
-# dozen lines, and take a body to another coordinate frame without displacing it.
+# skinning, say what pose correctives mend and what they can't, write the whole SMPL function in
+# under twenty lines, and take a body to another coordinate frame without displacing it.
 #
 # **You need** notebook 02 for rotations and 03 for the shape. **Time**: 45 minutes. &nbsp;
 # [Open in Colab]({{colab}})
@@ -115,8 +115,8 @@ print([SMPL_24.names[k] for k in range(24) if shoulder in path(k)[1:]])
 # > **Where people trip.** A lecture text speaks of finger rotations when it explains SMPL's
 # > Jacobian. SMPL has none: beyond each wrist there is one joint, 22 or 23, and no finger moves by
 # > itself. Fingers came with SMPL-H and SMPL-X, which have 15 joints in each hand instead of that
-# > one. So a SMPL *pose* goes to SMPL-X in its first 21 body joints only, and roughly; a *shape*
-# > doesn't go at all (notebook 03). In SMPL-X a zero hand pose is a relaxed hand or a flat one, as
+# > one. SMPL-H keeps SMPL's surface and takes the other 21 body joints as they are. To SMPL-X they
+# > go roughly, and the *shape* not at all (notebook 03). In SMPL-X a zero hand pose is a relaxed hand or a flat one, as
 # > `flat_hand_mean` says: numbers made for the one give odd hands in the other.
 
 # %% [markdown]
@@ -214,7 +214,7 @@ show_photo(
 
 # %%
 elbow_bent = pose(left_elbow=(0, -85, 0), left_shoulder=(-60, 0, 0))
-viewer = BodyViewer(
+BodyViewer(
     smpl,
     "The mean body, its left elbow bent. In a running notebook it shows its bones and the frames "
     "of its joints, and each joint can be turned.",
@@ -222,8 +222,7 @@ viewer = BodyViewer(
     skeleton=True,
     frames=True,
     joint=shoulder,
-)
-viewer.show()
+).show()
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -234,7 +233,7 @@ viewer.show()
 # </details>
 #
 # > **Where people trip.** Two mistakes pass every test of shapes. *The product in the wrong order*,
-# > and *world rotations* (which many motion files hold) *fed in as relative ones*:
+# > and *world rotations* (which some motion files hold) *fed in as relative ones*:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -260,7 +259,7 @@ print("relative again from world:", bool((back - R[1:]).abs().max() < 1e-6))
 # ### The same pose, mirrored
 #
 # A mirror swaps left and right, and turns a rotation's axis: of an axis-angle vector the $y$ and
-# $z$ components change sign (the mirror is $x \to -x$). Networks are trained on such flips.
+# $z$ components change sign (the mirror is $x \to -x$). Networks are trained with such flips.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -373,9 +372,10 @@ for joint in ("left_elbow", "spine1", "left_collar"):
 # %% [markdown]
 # ## 4. The candy wrapper
 #
-# **What does a mean of rotations look like?** Turn the hand about the forearm by $\varphi$. A
-# vertex at the wrist with weight $w$ for the hand lands at the weighted mean of *where it was* and
-# *where a full turn puts it*: in the plane across the arm, $(1 - w)\,r + w\,r e^{i\varphi}$, with
+# **What does a mean of rotations look like?** Turn the hand about the line of the arm by
+# $\varphi$. A vertex at the wrist with weight $w$ for the hand lands at the weighted mean of *where
+# the forearm has it* and *where the hand takes it*: in the plane across the arm, written as complex
+# numbers, $(1 - w)\,r + w\,r e^{i\varphi}$, with
 #
 # $$\frac{r'}{r} = \left| 1 - w + w e^{i\varphi} \right| = \sqrt{1 - 2w(1-w)(1 - \cos\varphi)}$$
 #
@@ -393,7 +393,7 @@ axis = normalize(joints_at_rest[hand] - joints_at_rest[wrist], dim=0)
 
 # %%
 def twist(degrees: float) -> torch.Tensor:
-    """Rotations (24, 3, 3) with the left hand turned about the forearm."""
+    """Rotations (24, 3, 3) with the left hand turned about the line of the arm."""
     theta = torch.zeros(24, 3)
     theta[wrist] = math.radians(degrees) * axis
     return axis_angle_to_matrix(theta)
@@ -502,9 +502,8 @@ for degrees in (60, 120, 180):
 # <details><summary><b>Answer</b></summary>
 #
 # $207 = 23 \cdot 9$, and it stays as it was: gravity and contact don't exist in SMPL. The features
-# grow as $\lVert R - I \rVert = 2\sqrt 2\, \lvert \sin(\varphi/2) \rvert$: not with the angle, and
-# not without end. That is why rotations enter as matrices and not as axis-angle vectors, which jump
-# by $2\pi$.
+# grow as $\lVert R - I \rVert = 2\sqrt 2\, \lvert \sin(\varphi/2) \rvert$: they are bounded, and
+# after a whole turn they are back at zero. Axis-angle vectors would be neither.
 #
 # </details>
 
@@ -593,7 +592,28 @@ show(
 # %% [markdown]
 # A corrective is linear in $\cos\varphi$ and $\sin\varphi$. It mends the poses that it was trained
 # on, and nothing holds it beyond them; priors on pose (notebook 07) keep fits where the model is
-# good. In the viewer, switch the correctives off and on; then bend the elbow by 130°.
+# good. Try each way at each twist:
+
+
+# %%
+def mended_wrist(degrees: float, way: str) -> Figure:
+    """The same picture for each way of posing the skin."""
+    posed = ways[way](degrees)
+    picture = mesh_picture(posed, lesson.faces, wrist_camera)
+    return ring_figure(picture, axis, across(v)[ring], across(posed)[ring])
+
+
+explore(
+    mended_wrist,
+    alt="Left: a forearm and a hand turned by 80 degrees, the wrist whole. Right: the ring of skin "
+    "at the wrist seen along the arm; orange squares lie on nearly the same oval as grey dots.",
+    degrees=FloatSlider(80.0, min=-180.0, max=180.0, step=10.0, description="twist in °"),
+    way=Dropdown(options=list(ways), value="with correctives", description="skinning"),
+)
+
+# %% [markdown]
+# And the whole body: switch *pose correctives* off and on, then bend the elbow by 130° and look at
+# its inside.
 
 # %%
 BodyViewer(
@@ -821,7 +841,7 @@ with torch.no_grad():
             call()
         print(f"{name:23} {200 * (time.perf_counter() - began) / count:6.2f} ms a body")
 megabytes = smpl.posedirs.numel() * 4 / 1e6
-print(f"posedirs take {megabytes:.0f} MB, nearly all of the model")
+print(f"posedirs take {megabytes:.0f} MB, most of the model")
 
 # %% [markdown]
 # **Summary.** A pose is 24 rotations, each relative to its parent; frames multiply from the pelvis
