@@ -159,7 +159,7 @@ def _at(flat: int, array: np.ndarray, expected: np.ndarray) -> str:
     pair = array[index], expected[index]
     if array.dtype.kind != "f":
         return f"{pair[0]} instead of {pair[1]}{place}"
-    rounding = np.finfo(np.float32).eps * max(map(abs, pair))
+    rounding = np.finfo(np.float32).eps * max(abs(x) for x in (*pair, 0.0) if np.isfinite(x))
     mine, right = (f"{0.0 if abs(value) < rounding else value:.5g}" for value in pair)
     return f"{mine} instead of {right}{place}"
 

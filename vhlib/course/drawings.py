@@ -56,8 +56,8 @@ def draw_body(answer: np.ndarray, expected: np.ndarray, case: Case) -> tuple[Fig
     error = np.linalg.norm(answer - expected, axis=-1)
     figure, panels = _panels(2)
     for axes, (title, view) in zip(panels, {"front": (0, 1), "side": (2, 1)}.items(), strict=True):
-        axes.plot(*expected[:, view].T, ".", color=GREY, ms=2, label="expected")
-        dots = axes.scatter(*answer[:, view].T, c=error, s=6, cmap="viridis", label="yours")
+        axes.plot(*expected[:, view].T, ".", color=GREY, ms=2, zorder=0)
+        dots = axes.scatter(*answer[:, view].T, c=error, s=6, cmap="viridis")
         axes.set(title=title, aspect="equal")
         axes.set_axis_off()
     figure.colorbar(dots, ax=list(panels), label="error per vertex, m")
