@@ -57,4 +57,49 @@ def run_site(options: argparse.Namespace) -> str:
     return build_site(Path.cwd(), options.out, only=options.notebooks)
 
 
-COURSE_COMMANDS = (add_build, add_site)
+def add_grade(commands) -> None:
+    """Add ``vh grade``."""
+    summary = "grade students' notebooks, their code kept apart from tests and answers"
+    command = add_command(commands, "grade", run_grade, summary)
+    command.add_argument(
+        "submissions", type=Path, metavar="SUBMISSIONS", help="holds STUDENT/NN_name.ipynb"
+    )
+    command.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder to write")
+    command.add_argument("-j", dest="jobs", type=int, metavar="N", help="at a time (cores)")
+    command.add_argument(
+        "--secret", type=Path, metavar="FILE", help="draws the hidden cases (default: public ones)"
+    )
+    command.add_argument(
+        "--keep",
+        choices=("best", "last"),
+        default="best",
+        help="which of several notebooks of one student counts (%(default)s)",
+    )
+    command.add_argument(
+        "--solutions",
+        type=Path,
+        metavar="DIR",
+        default=Path("solutions"),
+        help="holds the sheets and their banks (%(default)s)",
+    )
+    command.add_argument(
+        "--dry-run", action="store_true", help="say what would be graded; run no student's code"
+    )
+
+
+def run_grade(options: argparse.Namespace) -> str:
+    """Grade a folder of submissions."""
+    from vhlib.course.grading.classes import grade_command
+
+    return grade_command(
+        options.submissions,
+        options.out,
+        jobs=options.jobs,
+        secret=options.secret,
+        keep=options.keep,
+        solutions=options.solutions,
+        dry=options.dry_run,
+    )
+
+
+COURSE_COMMANDS = (add_build, add_site, add_grade)

@@ -1,0 +1,153 @@
+"""What the grader holds of a sheet: its hidden cases, right answers, and typical wrong ones."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import jupytext
+import numpy as np
+
+from vhlib.course.answers import answer_of
+from vhlib.course.bank import HIDDEN_ROUNDS, Case, Exercise, drawn_cases
+from vhlib.course.comparison import Answer, compare_answers
+from vhlib.course.sheets import (
+    Sheet,
+    SheetFunction,
+    bank_path,
+    is_answer,
+    load_bank,
+    paired,
+    read_sheet,
+    references,
+)
+
+ORACLE_S = 2.0
+FORMAT = b"1"
+"""Goes into every fingerprint: raised when the meaning of a stored result changes."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A function to grade.
+
+    Attributes:
+        function, exercise: what the sheet and the bank say of it.
+        cases: the hidden ones.
+        expected: their right answers.
+    """
+
+    function: SheetFunction
+    exercise: Exercise
+    cases: tuple[Case, ...]
+    expected: tuple[Answer, ...]
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return self.function.name
+
+    def familiar(self, failed: dict[int, Answer]) -> str | None:
+        """The message of the mistake that gives most of these wrong answers, by case; or None."""
+        counts = [self._alike(mistake.function, failed) for mistake in self.exercise.mistakes]
+        best = max(range(len(counts)), key=counts.__getitem__, default=None)
+        return self.exercise.mistakes[best].message if best is not None and counts[best] else None
+
+    def _alike(self, mistaken: Callable, failed: dict[int, Answer]) -> int:
+        """How many of these answers ``mistaken`` gives too."""
+        count = 0
+        for number, answer in failed.items():
+            case = self.cases[number]
+            try:
+                wrong = answer_of(mistaken, case, self.exercise.framework)
+                # A known mistake can be right on an easy case: then it explains nothing.
+                if not compare_answers(wrong, self.expected[number], case).passed:
+                    count += compare_answers(answer, wrong, case).passed
+            except Exception:
+                continue
+        return count
+
+
+@dataclass(frozen=True)
+class AnswerKey:
+    """A sheet with everything that grades it.
+
+    Attributes:
+        sheet: what it asks.
+        parts: its functions.
+        solve: the sheet's own functions, by name.
+        own_cells: sources of its code cells that aren't answers; they say nothing of a student.
+        fingerprint: of the sheet, its bank and the secret; results of the same are the same.
+    """
+
+    sheet: Sheet
+    parts: tuple[Part, ...]
+    solve: dict[str, Callable]
+    own_cells: frozenset[str]
+    fingerprint: str
+
+    def oracle(self, part: Part) -> Callable[[str, tuple, dict], object]:
+        """Answers for what ``part`` builds on, for arrays that nobody vouches for."""
+
+        def ask(name: str, values: tuple, keywords: dict) -> object:
+            if name not in part.exercise.builds_on:
+                raise ValueError("it isn't among what this builds on")
+            with time_limit(ORACLE_S), np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return self.solve[name](*values, **keywords)
+
+        return ask
+
+
+def fingerprint(source: Path, secret: bytes) -> str:
+    """Of a sheet, its bank and the secret, without telling any."""
+    digest = hashlib.sha256(FORMAT)
+    for content in (secret, source.read_bytes(), bank_path(source).read_bytes()):
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()
+
+
+def read_answer_key(source: Path, secret: bytes) -> AnswerKey:
+    """Everything that grades the sheet at ``source``, its hidden cases drawn by ``secret``.
+
+    Raises:
+        ValueError: the sheet or its bank is at fault, or an answer of the sheet's own fails.
+        OSError: one of them can't be read.
+    """
+    sheet = read_sheet(source)
+    solve = references(sheet)
+    parts = []
+    for function, exercise in paired(sheet, load_bank(bank_path(source))):
+        cases = tuple(drawn_cases(exercise, sheet.name, secret, HIDDEN_ROUNDS))
+        solved = (answer_of(solve[function.name], case, exercise.framework) for case in cases)
+        parts.append(Part(function, exercise, cases, tuple(solved)))
+    cells = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent").cells
+    own = (
+        cell.source.strip() for cell in cells if cell.cell_type == "code" and not is_answer(cell)
+    )
+    return AnswerKey(sheet, tuple(parts), solve, frozenset(own), fingerprint(source, secret))
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in the block after ``seconds``; in a main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise TimeoutError("that takes too long")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

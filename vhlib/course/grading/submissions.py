@@ -1,0 +1,204 @@
+"""Finding what students handed in, and reading it without trusting it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import stat
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+MAX_NOTEBOOK_BYTES = 50_000_000
+MAX_CELLS, MAX_DEPTH = 2000, 3
+_SKIPPED = {".ipynb_checkpoints", "__MACOSX"}
+
+
+class Unreadable(ValueError):
+    """A notebook that can't be read; the words say why."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A notebook that a student handed in.
+
+    Attributes:
+        student: the name of the student's folder.
+        path: where it is.
+        sheet: the sheet that it answers; None if neither its name nor its cells tell.
+        problem: why it can't be graded; empty if it can.
+        content: its bytes, as far as it could be read.
+    """
+
+    student: str
+    path: Path
+    sheet: str | None
+    problem: str = ""
+    content: bytes = b""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a notebook, numbered from 1 as a reader counts; ``kind`` is code or other."""
+
+    number: int
+    kind: str
+    source: str
+    grade_id: str = ""
+    is_check: bool = False
+
+    def defines(self, name: str) -> bool:
+        """Whether its code gives ``name`` a value at the top, as far as that can be read."""
+        if self.kind != "code":
+            return False
+        try:
+            tree = ast.parse(self.source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return re.search(rf"^(async )?def {re.escape(name)}\b", self.source, re.M) is not None
+        return any(name in _names(line) for line in tree.body)
+
+
+def _names(line: ast.stmt) -> set[str]:
+    """The names that a statement at the top of a cell defines."""
+    if isinstance(line, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {line.name}
+    targets = line.targets if isinstance(line, ast.Assign) else []
+    return {
+        node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)
+    }
+
+
+def find_submissions(folder: Path, sheets: Mapping[str, Collection[str]]) -> list[Submission]:
+    """Everything handed in, ordered by student, then as :func:`natural` orders paths.
+
+    Args:
+        folder: holds a folder for each student.
+        sheets: the names of the functions of each sheet.
+
+    Raises:
+        OSError: ``folder`` can't be read.
+    """
+    found = []
+    for student in sorted(folder.iterdir(), key=lambda path: natural(path.name)):
+        if student.name.startswith(".") or student.name in _SKIPPED or not student.is_dir():
+            continue
+        paths = [] if student.is_symlink() else notebooks_below(student)
+        for path in sorted(paths, key=lambda path: natural(str(path.relative_to(student)))):
+            found.append(read_submission(student.name, path, sheets))
+    return found
+
+
+def notebooks_below(folder: Path, depth: int = 1) -> list[Path]:
+    """Notebooks in a folder and its subfolders, whatever they are; no link is followed."""
+    found = []
+    for path in folder.iterdir():
+        if path.name.startswith(".") or path.name in _SKIPPED:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            found += notebooks_below(path, depth + 1) if depth < MAX_DEPTH else []
+        elif path.suffix.lower() == ".ipynb":
+            found.append(path)
+    return found
+
+
+def natural(name: str) -> tuple:
+    """A key that puts ``a-2`` before ``a-10`` and ``a.ipynb`` before ``a-2.ipynb``."""
+    stem = name.removesuffix(".ipynb")
+    pieces = re.split(r"(\d+)", stem)
+    return [
+        (piece.isdigit(), int(piece) if piece.isdigit() else 0, piece) for piece in pieces
+    ], name
+
+
+def read_submission(student: str, path: Path, sheets: Mapping[str, Collection[str]]) -> Submission:
+    """One notebook, and which sheet it answers: by the ids of its cells, else by its name."""
+    named = max((name for name in sheets if name in path.stem), key=len, default=None)
+    try:
+        content = read_bytes(path)
+        cells = read_cells(content)
+    except (Unreadable, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        return Submission(student, path, named, why or "it can't be read")
+    sheet = sheet_of(cells, sheets) or named
+    if sheet is None:
+        why = "neither its name nor the ids of its cells tell which sheet it is"
+        return Submission(student, path, None, why, content)
+    return Submission(student, path, sheet, "", content)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a regular file.
+
+    Raises:
+        Unreadable: it is a link, no file, or too large.
+        OSError: it can't be read.
+    """
+    if path.is_symlink():
+        raise Unreadable("it is a link, not a file")
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0))
+    with os.fdopen(handle, "rb") as file:
+        about = os.fstat(handle)
+        if not stat.S_ISREG(about.st_mode):
+            raise Unreadable("it isn't a file")
+        content = file.read(MAX_NOTEBOOK_BYTES + 1)
+    if len(content) > MAX_NOTEBOOK_BYTES:
+        most = MAX_NOTEBOOK_BYTES / 1e6
+        size = f"it has {about.st_size / 1e6:.0f} MB, more than {most:.0f}"
+        raise Unreadable(f"{size}: clear its outputs and hand it in again")
+    return content
+
+
+def read_cells(content: bytes) -> list[Cell]:
+    """The cells of a notebook.
+
+    Raises:
+        Unreadable: it isn't a notebook.
+    """
+    if not content.strip():
+        raise Unreadable("the file is empty")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Unreadable("it isn't UTF-8 text") from None
+    try:
+        notebook = json.loads(text)
+    except (ValueError, RecursionError):
+        raise Unreadable("it isn't valid JSON, so no notebook") from None
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    if not isinstance(cells, list):
+        raise Unreadable("it is JSON, but not a notebook of format 4: it has no cells")
+    if len(cells) > MAX_CELLS:
+        raise Unreadable(f"it has {len(cells)} cells, more than {MAX_CELLS}")
+    return [cell for number, raw in enumerate(cells, 1) if (cell := read_cell(number, raw))]
+
+
+def read_cell(number: int, raw: object) -> Cell | None:
+    """One cell; None for something that isn't one."""
+    if not isinstance(raw, dict):
+        return None
+    source = raw.get("source", "")
+    if isinstance(source, list):
+        source = "".join(line for line in source if isinstance(line, str))
+    metadata = raw.get("metadata")
+    marks = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    marks = marks if isinstance(marks, dict) else {}
+    kind = "code" if raw.get("cell_type") == "code" else "other"
+    grade_id = marks.get("grade_id")
+    return Cell(
+        number,
+        kind,
+        source if isinstance(source, str) else "",
+        grade_id if isinstance(grade_id, str) else "",
+        bool(marks.get("grade")),
+    )
+
+
+def sheet_of(cells: Sequence[Cell], sheets: Mapping[str, Collection[str]]) -> str | None:
+    """The sheet whose functions' ids the cells carry; None if none, or several equally."""
+    ids = {cell.grade_id for cell in cells}
+    counts = {name: len(ids & set(functions)) for name, functions in sheets.items()}
+    best = max(counts.values(), default=0)
+    names = [name for name, count in counts.items() if count == best]
+    return names[0] if best and len(names) == 1 else None
