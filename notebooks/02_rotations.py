@@ -5,7 +5,7 @@
 # breaking it, tell which of two layouts six numbers are in, differentiate at the identity, and
 # measure, blend and repair rotations.
 #
-# **You need** notebook 00 and matrix products. **Time**: 45 minutes. &nbsp;
+# **You need** notebook 00 and matrix products. **Time**: 50 minutes. &nbsp;
 # [Open in Colab]({{colab}})
 
 # %% tags=["real_data"]
@@ -24,7 +24,7 @@ from dataclasses import replace
 import torch
 from ipywidgets import Dropdown, IntSlider
 from matplotlib.figure import Figure
-from scipy.spatial.transform import Rotation
+from scipy.spatial.transform import Rotation, Slerp
 
 from vhlib.body import SMPL
 from vhlib.body.skeletons import SMPL_24
@@ -78,7 +78,7 @@ man = fits[frames.index(60)]  # fitted to one photo, in the axes of its camera
 # numbers: its direction is the axis, its length $a = |\omega|$ the angle in radians.
 
 # %%
-omega = torch.tensor([0.2, 1.2, -0.4])
+omega = torch.tensor([0.2, 1.25, -0.4])
 show(
     turn_figure(omega),
     alt="Three drawings of coloured arrows x, y and z and a black one, the axis. From left to "
@@ -169,13 +169,16 @@ about_x = rodrigues(torch.tensor([math.pi / 2, 0.0, 0.0]))
 about_y = rodrigues(torch.tensor([0.0, math.pi / 2, 0.0]))
 apart = geodesic_distance(about_x @ about_y, about_y @ about_x).rad2deg()
 print(f"x then y, or y then x, both by 90 degrees: {apart:.0f} degrees apart")
+together = rodrigues(torch.tensor([0.6, 0.0, -1.2]))
+in_turn = rodrigues(torch.tensor([0.0, 0.0, -1.2])) @ rodrigues(torch.tensor([0.6, 0.0, 0.0]))
+apart = geodesic_distance(together, in_turn).rad2deg()
+print(f"(0.6, 0, -1.2), or one after the other: {apart:.0f} degrees apart")
 
 # %% [markdown]
 # ## 2. Numbers that jump
 #
 # **Is there one vector for each rotation?** No: a turn by $a$ about an axis is also a turn by
-# $a - 2\pi$. A conversion from a matrix picks the shortest, so its numbers jump where the angle
-# passes $\pi$.
+# $a - 2\pi$. A conversion from a matrix has to pick one, and picks the shortest.
 #
 # **Predict first.** Slide the body from 170 to 190 degrees. What do the body and the number do?
 
@@ -228,11 +231,64 @@ for name, mean in means.items():
     print(f"mean of the {name}: {geodesic_distance(mean, R_back[0]).rad2deg():.0f} degrees off")
 
 # %% [markdown]
+# ### The way back, and where it is blind
+#
+# Read Rodrigues' formula backwards: the part of $R$ that changes sign when transposed is
+# $\sin a \, [n]_\times$ with the unit axis $n$, and the trace is $1 + 2 \cos a$.
+#
+# **Predict first.** At which angle does this recipe lose the axis?
+
+
+# %%
+# NBVAL_CHECK_OUTPUT
+def log(R: torch.Tensor) -> torch.Tensor:
+    v = torch.stack([R[2, 1] - R[1, 2], R[0, 2] - R[2, 0], R[1, 0] - R[0, 1]]) / 2  # sin a * n
+    a = torch.atan2(v.norm(), (R.trace() - 1) / 2)
+    return a / v.norm() * v
+
+
+for turn in (30, 179, 180):
+    R = axis_angle_to_matrix(math.radians(turn) * omega / omega.norm())
+    for name, way_back in {"the recipe": log, "vhlib": matrix_to_axis_angle}.items():
+        gap = (axis_angle_to_matrix(way_back(R)) - R).abs().max()
+        print(f"{turn:3} degrees, there and back by {name:10}: right {bool(gap < 1e-4)}")
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# At half a turn $\sin a = 0$, and only rounding is left of the axis. (At $a = 0$ as well, but there
+# no axis is needed.) `vhlib` goes by a quaternion instead. Half a turn is no rare case: the next
+# section says why most people in photos are near it.
+#
+# </details>
+#
+# A *quaternion* is four numbers of length one, the axis scaled by the sine of *half* the angle and
+# the cosine: $q = (\sin \tfrac a2 \, n, \; \cos \tfrac a2)$. Half a turn is then nothing special.
+# But after a full turn $q$ has become $-q$: two for each rotation.
+
+
+# %%
+# NBVAL_CHECK_OUTPUT
+def quaternion(omega: torch.Tensor) -> torch.Tensor:
+    a = omega.norm()
+    return torch.cat([(a / 2).sin() * omega / a, (a / 2).cos()[None]])  # x, y, z, w
+
+
+q, theirs = quaternion(omega), Rotation.from_rotvec(omega.numpy()).as_quat()
+print("as in scipy:", bool((q - torch.tensor(theirs)).abs().max() < 1e-6))
+once_more = quaternion((1 + 2 * math.pi / omega.norm()) * omega)
+print("a full turn later it is -q:", bool((once_more + q).abs().max() < 1e-5))
+print(
+    "the same matrix:", bool((quaternion_to_matrix(-q) - quaternion_to_matrix(q)).abs().max() == 0)
+)
+
+# %% [markdown]
 # ## 3. Turn a body the right way up
 #
 # An image's $y$ points down, SMPL's template stands along $+y$. So a person who stands upright in a
-# photo has a root rotation near $(\pi, 0, 0)$, half a turn about $x$, and a viewer whose $y$ points
-# up (OpenGL and most 3D programs) shows the fitted body upside down. **How do you turn it back?**
+# photo has a root rotation near $(\pi, 0, 0)$, half a turn about $x$; the mean parameters from
+# which HMR and SPIN start hold just that turn. A viewer whose $y$ points up (OpenGL and most 3D
+# programs) shows the fitted body upside down. **How do you turn it back?**
 #
 # **Predict first.** "It's half a turn, so I add π to the first component." When does that work?
 
@@ -266,8 +322,8 @@ for name, signs in {"y and z": [1.0, -1.0, -1.0], "y alone": [1.0, -1.0, 1.0]}.i
 # <details><summary><b>Answer</b></summary>
 #
 # Only when the rotation is about the $x$ axis itself. Then two turns about one axis add up, and the
-# recipe passes its first test. Anybody who isn't facing the camera squarely comes out wrong, and
-# often not wrong enough to be noticed.
+# recipe passes its first test. Anybody who isn't facing the camera squarely comes out wrong,
+# here by an angle that a glance may miss.
 #
 # Negating $y$ alone turns the picture over, too, but it is a mirror (determinant $-1$): left and
 # right change places. $y$ and $z$ together are a turn.
@@ -335,12 +391,12 @@ for name, transl in carried.items():
 # %% [markdown]
 # ## 4. Euler angles, and why arms lock
 #
-# Three turns about fixed kinds of axes, one after the other: aim the arm, raise it, twist it,
+# Three turns about coordinate axes, one after the other: aim the arm, raise it, twist it,
 #
 # $$R = R_y(a) \, R_z(b) \, R_x(c)$$
 #
 # Good for reading and for joints with few freedoms. **What can go wrong?** First the order: twelve
-# are in use, each about fixed or about moving axes, and names differ in nothing but capitals.
+# are in use, each about axes that stand still or that turn along. Capitals tell the two in `scipy`.
 #
 # **Predict first.** In `scipy`, how far apart are `"xyz"` and `"XYZ"` of the same three angles?
 
@@ -468,7 +524,7 @@ show(
 #
 # - *stacked*, column 1, then column 2: ProHMR, HMR 2.0, `vhlib`;
 # - *interleaved*, row by row, so that column 1 is elements 0, 2, 4: SPIN, VIBE, PyMAF, CLIFF, EFT,
-#   PIXIE, MotionBERT, VPoser.
+#   PIXIE, MotionBERT, VPoser, and SPIN's file of mean parameters.
 #
 # Any six numbers give a rotation, but for the rare parallel ones. So nothing complains when weights
 # or mean parameters of one project are fed to another's function, which often has the same name.
@@ -571,7 +627,7 @@ def shifted(w: torch.Tensor) -> torch.Tensor:
 
 
 def smooth(w: torch.Tensor) -> torch.Tensor:
-    a, W = w.norm(), skew(w)
+    a, W = w.norm(), skew(w)  # torch takes the norm's gradient at zero as zero
     sine, versine = torch.sinc(a / math.pi), torch.sinc(a / (2 * math.pi)) ** 2 / 2
     return torch.eye(3).to(w) + sine * W + versine * (W @ W)
 
@@ -602,8 +658,8 @@ print(f"in double precision: shifted is off by {(shifted(omega.double()) - exact
 # *Plain* divides zero by zero. *Patched* has the right value and no gradient: `torch.where` hides
 # the bad branch's value, but its derivative, infinite, is multiplied by zero on the way back, and
 # that is NaN. *Shifted* is right at zero, and its hole has moved to $-10^{-8} (1, 1, 1)$. That is
-# rarely met; the price is an error of the same size everywhere, which shows in double precision.
-# *Smooth* has no hole and no such error.
+# rarely met; the price is an error of a few $10^{-9}$ for turns of about a radian, which shows in
+# double precision. *Smooth* has no hole and no such error.
 #
 # </details>
 #
@@ -765,6 +821,9 @@ R_1, R_2 = (
 for name, blend in blends.items():
     gone = geodesic_distance(R_1, blend(R_1, R_2, 0.25)).rad2deg()
     print(f"{name:8} a quarter of the way: {gone:.0f} degrees of 160")
+theirs = Slerp([0, 1], Rotation.from_matrix(torch.stack([R_1, R_2]).numpy()))(0.25).as_matrix()
+ours = slerp(R_1, R_2, 0.25)
+print("slerp as in scipy:", bool((ours - torch.tensor(theirs)).abs().max() < 1e-5))
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -895,7 +954,7 @@ for name, read in readings.items():
 # <details><summary><b>Answer</b></summary>
 #
 # The second: for small turns Euler angles and axis-angle nearly agree, so it passes a glance, and a
-# test with one joint bent about one axis passes exactly. Knots are found at once.
+# test with one joint bent about one coordinate axis passes exactly. Knots are found at once.
 #
 # </details>
 #
