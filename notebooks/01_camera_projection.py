@@ -66,8 +66,8 @@ man = fit_smplify(smpl, lens, keypoints).body_parameters
 # ## 1. From a point to a pixel
 #
 # **Which pixel does a point in space fall on?** Light from it goes straight to the camera's centre,
-# and the picture is where a plane cuts that ray. Here is the rule, seen from the side, for a body
-# that stretches out an arm (ignore the lower panel until section 3).
+# and the picture is where a plane cuts that ray. Here is the rule, seen from the side, for a
+# rendered body that stretches out an arm (ignore the lower panel until section 3).
 
 # %%
 pose = torch.zeros(23, 3)  # axis-angle of each joint but the root; notebook 02 explains it
@@ -91,8 +91,10 @@ def at(distance: float) -> torch.Tensor:
 
 joints = smpl(**vars(replace(reach, transl=torch.tensor([0.0, 0.11, 2.0])))).joints
 hand, head, foot = joints[SMPL_24.indices("right_hand", "head", "left_foot")]
-show_photo(
-    rays_figure(at(2.0), {"right hand": hand, "head": head, "left foot": foot}, 2.0),
+show(
+    rays_figure(
+        at(2.0), smpl.faces, {"right hand": hand, "head": head, "left foot": foot}, depth=2.0
+    ),
     alt="Two side views of a body two metres from a camera, one arm stretched towards it. Above, "
     "rays run straight from hand, head and foot to the camera, and hand and head meet the picture "
     "in nearly the same place. Below, the hand first moves back to the body's plane: now its dot "
@@ -128,6 +130,8 @@ print("as a matrix K         :", torch.allclose(uv, w[:, :2] / w[:, 2:], atol=1e
 print("K in the library      :", torch.equal(K, lens.intrinsics))
 
 # %% [markdown]
+# <sub>Clip: Pose2Sim's demo session (D. Pagnon and contributors, BSD-3-Clause).</sub>
+#
 # ### Size is $f/Z$, perspective is $z/Z$
 #
 # **Predict first.** Walk away to twice the distance and double the focal length. Same picture?
@@ -140,11 +144,11 @@ def picture(distance: float, focal: float, size: tuple[int, int] = (300, 400)) -
     return mesh_picture(at(distance), smpl.faces, camera)
 
 
-pictures = {f"{Z:g} m, {200 * Z:.0f} px": picture(Z, 200 * Z) for Z in (1.2, 2.0, 8.0)}
+pictures = {f"{Z:g} m, {180 * Z:.0f} px": picture(Z, 180 * Z) for Z in (1.2, 2.0, 8.0)}
 show_photo(
     views_figure(pictures, 4.0),
-    alt="Three pictures of the same body at 1.2, 2 and 8 metres, with focal lengths of 240, 400 "
-    "and 1600 pixels. The trunk keeps its size. The arm that reaches out is long and large in the "
+    alt="Three pictures of the same body at 1.2, 2 and 8 metres, with focal lengths of 216, 360 "
+    "and 1440 pixels. The trunk keeps its size. The arm that reaches out is long and large in the "
     "first and hardly longer than its own thickness in the last.",
 )
 
@@ -177,8 +181,8 @@ explore(
     zoom,
     alt="The body from 1.4 metres through a lens of 300 pixels: the arm that reaches out looks as "
     "long as a leg.",
-    distance=FloatLogSlider(1.4, min=0.0, max=1.2, step=0.05, description="metres"),
-    focal=FloatLogSlider(300, min=2.2, max=3.5, step=0.05, description="focal, px"),
+    distance=FloatLogSlider(1.4, min=0.1, max=1.0, step=0.05, description="metres"),
+    focal=FloatLogSlider(300, min=2.2, max=2.8, step=0.05, description="focal, px"),
 )
 
 # %% [markdown]
@@ -248,20 +252,20 @@ for name, body in {"about the pelvis": right, "naive": wrong}.items():
 
 # %%
 def through_a_lens(millimetres: float, sensor: float) -> Figure:
-    """A body four metres away in a picture 480 pixels wide; right, and with mm taken as px."""
+    """A body five metres away in a picture 480 pixels wide; right, and with mm taken as px."""
     f_px = millimetres * 480 / sensor
     view = 2 * math.degrees(math.atan(240 / f_px))
-    right, wrong = (picture(4.0, f, (480, 320)) for f in (f_px, millimetres))
+    right, wrong = (picture(5.0, f, (480, 320)) for f in (f_px, millimetres))
     return views_figure({f"{f_px:.0f} px, {view:.0f}° across": right, "mm as px": wrong}, 3.0)
 
 
 explore(
     through_a_lens,
-    alt="Left: a body in the middle of a wide picture, as a 50 mm lens shows it from four metres. "
+    alt="Left: a body in the middle of a wide picture, as a 50 mm lens shows it from five metres. "
     "Right, with 50 taken as pixels: a speck.",
-    millimetres=FloatSlider(50, min=5, max=85, step=5, description="lens, mm"),
+    millimetres=FloatSlider(50, min=10, max=70, step=5, description="lens, mm"),
     sensor=Dropdown(
-        options={"full frame, 36 mm": 36.0, "APS-C, 23.5 mm": 23.5, "1/2.3 inch, 6.17 mm": 6.17},
+        options={"full frame, 36 mm": 36.0, "APS-C, 23.5 mm": 23.5, "Four Thirds, 17.3 mm": 17.3},
         description="sensor",
     ),
 )
@@ -340,7 +344,7 @@ same = torch.allclose(weak, perspective * (1 + z / d), atol=1e-4)
 print("weak = perspective * (1 + z / Z0):", same)
 print(f"mean error {error.mean():.1f} px, largest {error.max():.0f} px of a crop of 224")
 for distance in (2, 4, 8, 50):
-    print(f"from {distance:2} m the hand is drawn {100 * nearer / distance:4.1f} % too small")
+    print(f"from {distance:2} m the hand is drawn {100 * nearer / distance:2.0f} % too small")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -528,26 +532,26 @@ print("as the library does:", torch.equal(trick(usual, 5000.0), theirs))
 
 # %%
 S = 0.9
-body = smpl(**vars(reach)).vertices  # not moved: t_z comes from the focal length
+reaching = smpl(**vars(reach)).vertices  # not moved: t_z comes from the focal length
 
 
 def pinhole_px(f: float) -> torch.Tensor:
     """Pixels, from the crop's middle, with t_z = 2 f / (224 s)."""
-    return f * body[:, :2] / (body[:, 2:] + 2 * f / (224 * S))
+    return f * reaching[:, :2] / (reaching[:, 2:] + 2 * f / (224 * S))
 
 
 def mean_px(difference: torch.Tensor) -> float:
     return difference.norm(dim=-1).mean().item()
 
 
-weak_px = 112 * S * body[:, :2]
+weak_px = 112 * S * reaching[:, :2]
 
 
 # %%
 def crop_picture(f: float, weak: bool = False) -> np.ndarray:
     """What that pinhole draws, or weak perspective."""
     t_z = 2 * f / (224 * S)
-    mesh = body + torch.tensor([0.0, 0.0, t_z])
+    mesh = reaching + torch.tensor([0.0, 0.0, t_z])
     camera = PerspectiveCamera(f, (112, 112), (224, 224))
     return mesh_picture(flattened(mesh, t_z) if weak else mesh, smpl.faces, camera)
 
@@ -577,8 +581,8 @@ explore(
 
 # %%
 # NBVAL_CHECK_OUTPUT
-to_weak = [mean_px(pinhole_px(f) - weak_px) for f in (500.0, 5000.0, 50000.0)]
-print("to weak perspective:", ", ".join(f"{e:.3f} px" for e in to_weak))
+to_weak = [mean_px(pinhole_px(f) - weak_px) for f in (1e3, 1e4, 1e5)]
+print("to weak perspective:", ", ".join(f"{e:.2g} px" for e in to_weak))
 print(f"ten times the focal length, {to_weak[1] / to_weak[2]:.0f} times the accuracy")
 truth = pinhole_px(112 * S * 2.0)
 print(
@@ -614,8 +618,8 @@ crop_T = trick(network, 5000.0)
 crop_lens = PerspectiveCamera(5000.0, c, lens.image_size)  # the crop's, taken for the frame's
 half_photo, panels = photo[::2, ::2].copy(), {}
 for title, camera, transl in (
-    ("wrong: the crop's camera", crop_lens, crop_T),
-    ("right: moved to the frame", lens, T),
+    ("wrong: as it is", crop_lens, crop_T),
+    ("right: moved", lens, T),
 ):
     body = replace(man, transl=transl)
     panels[title] = draw_overlay(Photo(half_photo), smpl, camera.resized((540, 960)), body)
@@ -658,10 +662,7 @@ def same_output(right: float, side: float) -> Figure:
     drawn = draw_overlay(Photo(half_photo), smpl, lens.resized((540, 960)), body)
     hip = box.frame_to_crop(lens.project(X + T))[SMPL_24.index("left_hip")]
     inside = cut(drawn, Crop(box.center / 2, box.size / 2, 224))
-    titles = (
-        "frame: {:.2f}, {:.2f}, {:.1f} m".format(*T),
-        "crop: left hip at {:.0f}, {:.0f}".format(*hip),
-    )
+    titles = "{2:.1f} m away".format(*T), "crop: left hip at {:.0f}, {:.0f}".format(*hip)
     return views_figure(dict(zip(titles, (drawn, inside), strict=True)), 4.4)
 
 

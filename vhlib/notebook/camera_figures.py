@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -26,29 +27,32 @@ COLORS = (VERMILLION, BLUE, ORANGE)
 HEAT = "cividis"
 # Where the picture's plane is drawn in a side view, as a share of the distance.
 PLANE = 0.3
-# How much of a walker's frame is drawn, and the length of arrows in a plan, metres.
+# Length of the arrow that says where a person faces in a plan, metres.
 ARROW = 0.7
 
 
 def rays_figure(
-    surface: Float[Tensor, "V 3"], points: Mapping[str, Float[Tensor, " 3"]], depth: float
+    vertices: Float[Tensor, "V 3"],
+    faces: Int[Tensor, "F 3"],
+    points: Mapping[str, Float[Tensor, " 3"]],
+    depth: float,
 ) -> Figure:
     """From the side, how points reach the picture: by perspective, and by weak perspective.
 
     Points are in the camera's axes, metres. Left, a straight ray to the camera's centre. Right, all
     points first move along the axis to the plane at ``depth``.
     """
-    plane = PLANE * depth
+    plane, outline = PLANE * depth, vertices[faces][..., [2, 1]].numpy()
     with plt.rc_context(STYLE):
-        figure, row = plt.subplots(2, 1, figsize=(9, 6.6), sharex=True, layout="constrained")
+        figure, row = plt.subplots(2, 1, figsize=(8, 6.6), sharex=True, layout="constrained")
         for axes, weak in zip(row, (False, True), strict=True):
-            axes.scatter(surface[:, 2], surface[:, 1], s=1, color="#C9CDD3", rasterized=True)
+            axes.add_collection(PolyCollection(outline, color="#D5D8DD"))
             axes.plot([plane, plane], [-0.45, 0.45], color="black", linewidth=2)
-            axes.annotate("picture", (plane, 0.45), (4, -10), **_OFFSET)
+            axes.text(plane, 0.6, "picture", fontsize=12, ha="center")
             axes.plot(0, 0, "k>", markersize=12)
             for number, (name, point) in enumerate(points.items()):
                 _draw_ray(axes, point, depth if weak else float(point[2]), plane, line(number))
-                axes.annotate(name, (float(point[2]), float(point[1])), (9, -17), **_OFFSET)
+                axes.text(1.09 * depth, float(point[1]), name, fontsize=12, va="center")
             axes.set(aspect="equal", ylabel="metres, $y$ down")
             axes.invert_yaxis()
         row[0].set_title("perspective: straight to the camera")
@@ -58,16 +62,10 @@ def rays_figure(
     return figure
 
 
-_OFFSET = {"textcoords": "offset points", "fontsize": 12}
-
-
 def _draw_ray(
     axes: Axes, point: Float[Tensor, " 3"], depth: float, plane: float, style: dict[str, str]
 ) -> None:
-    """From a point to the plane at ``depth``, then to the centre; a dot where it meets the picture.
-
-    The ray's depths and heights are the data of the first line, the dot's of the second.
-    """
+    """From a point to the plane at ``depth``, then to the centre; a dot on the picture."""
     height, own = float(point[1]), float(point[2])
     axes.plot([own, depth, 0], [height, height, 0], linewidth=2, **style)
     axes.plot(plane, height * plane / depth, "o", color=style["color"], markersize=9, zorder=4)
@@ -78,7 +76,7 @@ def skeletons_figure(
 ) -> Figure:
     """The photo around the person, once for each set of pixels, the skeleton ``of`` them over it.
 
-    The window also takes in what lies beside the person.
+    The window takes in some of what is beside the person, for skeletons that miss.
     """
     with plt.rc_context(STYLE):
         figure, row = plt.subplots(
@@ -148,7 +146,7 @@ def focal_figure(
     ``chosen`` is marked by a vertical line. A curve shows nothing where its error is zero.
     """
     with plt.rc_context(STYLE):
-        figure = plt.figure(figsize=(9, 7), layout="constrained")
+        figure = plt.figure(figsize=(8, 6.2), layout="constrained")
         top, bottom = figure.subfigures(2, 1, height_ratios=(1.15, 1))
         for axes, (title, picture) in zip(
             top.subplots(1, len(panels)), panels.items(), strict=True
@@ -218,7 +216,7 @@ def _draw_plan(
     axes.legend(frameon=False, loc="lower right", fontsize=11)
 
 
-def cut(frame: Picture, crop: Crop) -> Picture:
+def cut(frame: Picture, crop: Crop) -> UInt8[np.ndarray, "R R 3"]:
     """The crop's pixels, each the nearest of the frame's; white where the box leaves the frame."""
     centers = torch.arange(crop.resolution) + 0.5
     pixels = torch.stack(torch.meshgrid(centers, centers, indexing="xy"), dim=-1)
