@@ -116,8 +116,9 @@ print([SMPL_24.names[k] for k in range(24) if shoulder in path(k)[1:]])
 # > Jacobian. SMPL has none: beyond each wrist there is one joint, 22 or 23, and no finger moves by
 # > itself. Fingers came with SMPL-H and SMPL-X, which have 15 joints in each hand instead of that
 # > one. SMPL-H keeps SMPL's surface and takes the other 21 body joints as they are. To SMPL-X they
-# > go roughly, and the *shape* not at all (notebook 03). In SMPL-X a zero hand pose is a relaxed hand or a flat one, as
-# > `flat_hand_mean` says: numbers made for the one give odd hands in the other.
+# > go roughly, and the *shape* not at all (notebook 03). In SMPL-X a zero hand pose is a relaxed
+# > hand or a flat one, as `flat_hand_mean` says: numbers made for the one give odd hands in the
+# > other.
 
 # %% [markdown]
 # ## 2. The kinematic chain
@@ -606,7 +607,8 @@ def mended_wrist(degrees: float, way: str) -> Figure:
 explore(
     mended_wrist,
     alt="Left: a forearm and a hand turned by 80 degrees, the wrist whole. Right: the ring of skin "
-    "at the wrist seen along the arm; orange squares lie on nearly the same oval as grey dots.",
+    "at the wrist seen along the arm; orange squares lie on an oval about as wide as that of the "
+    "grey dots.",
     degrees=FloatSlider(80.0, min=-180.0, max=180.0, step=10.0, description="twist in °"),
     way=Dropdown(options=list(ways), value="with correctives", description="skinning"),
 )
