@@ -13,6 +13,7 @@ from vhlib.body import SMPL, BodyParameters
 from vhlib.body.skeletons import SMPL_24
 from vhlib.geometry import axis_angle_to_matrix
 from vhlib.notebook.skinning_figures import (
+    CHAIN_YAW,
     ColoredMesh,
     camera_towards,
     chain_figure,
@@ -94,7 +95,7 @@ def test_bones_and_frames_lie_where_the_body_has_them(smpl):
 
     mesh = smpl(**vars(posed))
     middle = (mesh.vertices.amin(0) + mesh.vertices.amax(0)) / 2
-    camera = camera_towards(middle, 2.0, (560, 560), yaw=0.35)
+    camera = camera_towards(middle, 1.9, (560, 560), CHAIN_YAW)
     points = camera.project(mesh.joints).numpy()
     *bones, dots, x, y, z = axes.lines
     assert len(bones) == 23

@@ -30,7 +30,9 @@ from vhlib.notebook.palette import BLUE, GREEN, GREY, ORANGE, STYLE, VERMILLION,
 
 # Metres between a camera and what it looks at; enough for little perspective.
 DISTANCE = 5.0
-SKIN_OPACITY = 0.3
+SKIN_OPACITY = 0.4
+# Of the pictures with frames: far enough to the side that all three axes are seen.
+CHAIN_YAW = 0.65
 AXES = {"x": (VERMILLION, "-"), "y": (GREEN, "--"), "z": (BLUE, ":")}
 """Colour and dash of a frame's axes."""
 # From the colour of skin to nearly black: darker is more, also on grey paper.
@@ -92,7 +94,7 @@ def chain_figure(
         for axes, (title, body) in zip(row[0], bodies.items(), strict=True):
             mesh = smpl(**vars(body))
             middle = (mesh.vertices.amin(0) + mesh.vertices.amax(0)) / 2
-            camera = camera_towards(middle, 2.0, (560, 560), yaw=0.35)
+            camera = camera_towards(middle, 1.9, (560, 560), CHAIN_YAW)
             axes.imshow(mesh_picture(mesh.vertices, smpl.faces, camera, opacity=SKIN_OPACITY))
             _draw_chain(axes, camera.project(mesh.joints), smpl.parents.tolist())
             tips = mesh.joints[:, None] + length * world_rotations(smpl, body).mT
