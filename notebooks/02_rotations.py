@@ -452,9 +452,8 @@ explore(
 # %%
 # NBVAL_CHECK_OUTPUT
 for b in (0, -45, -80, -90):
-    print(
-        f"b = {b:3}: smallest singular value {torch.linalg.svdvals(euler_arm(0, b, 0)[1])[-1]:.2f}"
-    )
+    smallest = torch.linalg.svdvals(euler_arm(0, b, 0)[1])[-1]
+    print(f"b = {b:3}: smallest singular value {smallest:.2f}")
 aimed, twisted = euler_arm(30, -90, 0)[0], euler_arm(0, -90, -30)[0]
 print("hanging down, a by 30 does what c by -30 does:", bool((aimed - twisted).abs().max() < 1e-6))
 
@@ -462,7 +461,7 @@ print("hanging down, a by 30 does what c by -30 does:", bool((aimed - twisted).a
 # <details><summary><b>Answer</b></summary>
 #
 # Hanging down, where arms are most of the time. There "aim" and "twist" turn about the same line,
-# and no small change of the three angles lifts the arm sideways out of the plane. This is *gimbal
+# the arm's own, and no small change of the three angles swings the arm forward. This is *gimbal
 # lock*. Every set of three angles has such places; axis-angle has its own at turns by $2\pi$, out
 # of the way.
 #
@@ -567,10 +566,8 @@ explore(
 # NBVAL_CHECK_OUTPUT
 R = torch.cat([man.global_orient[None], man.body_pose])[:22]  # without the hands, see below
 wrong = rotation_6d_to_matrix(interleaved_6d_to_rotation_6d(matrix_to_rotation_6d(R)))
-valid = (wrong.mT @ wrong - torch.eye(3)).abs().max() < 1e-4 and (
-    wrong.det() - 1
-).abs().max() < 1e-4
-print("22 misread matrices are rotations:", bool(valid))
+square = (wrong.mT @ wrong - torch.eye(3)).abs().max() < 1e-4
+print("22 misread matrices are rotations:", bool(square and wrong.det().min() > 0))
 off = geodesic_distance(R, wrong).rad2deg()
 print(f"off by more than 30 degrees: {(off > 30).sum()} of {len(off)}")
 at_rest = matrix_to_rotation_6d(torch.eye(3))
