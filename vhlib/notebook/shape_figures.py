@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from vhlib.body import SMPL
@@ -17,17 +18,23 @@ from vhlib.body.measurements import Measurements, measure_body
 from vhlib.body.skeletons import SMPL_24
 from vhlib.geometry import PerspectiveCamera
 from vhlib.geometry.rendering import CLAY, overlay, render_shaded
-from vhlib.notebook.body_figures import PANEL, front_camera
+from vhlib.notebook.body_figures import PANEL, YAW, front_camera
 from vhlib.notebook.fit_figures import Picture
 from vhlib.notebook.palette import BLUE, GREY, STYLE, VERMILLION, look
 
-# Metres from the middle of a picture down to the floor: room for bodies of two metres.
-FLOOR = 1.0
-# How much larger a body is drawn that has a picture to itself.
+# Metres from the middle of a picture down to the floor, and how much smaller than in
+# ``body_figures`` all is drawn: room for bodies and arm spans of two metres.
+FLOOR, SHRINK = 1.0, 0.85
+# Pixels in each direction for one of a small picture, where a body has a picture to itself.
 LARGE = 1.6
 SEE_THROUGH = 0.45
 # Area of the dot, in square points, of a vertex whose weight is one.
 DOT = 700.0
+PANEL_INCHES = (2.4, 2.75)
+# Of the variance; less isn't drawn.
+LEAST_SHARE = 1e-5
+# Light at zero, so that the shading is still seen.
+SCALE = "OrRd"
 MARKERS = (("o", VERMILLION), ("s", BLUE), ("^", "black"))
 
 
@@ -40,15 +47,16 @@ def meshes_figure(
 ) -> Figure:
     """Bodies by title, all on one floor at one scale, so that their heights compare.
 
-    values: by title, a number for each vertex that colours that mesh; ``label`` names it beside a
-    scale from zero to the largest of all.
+    values: by title, a number from zero for each vertex that colours that mesh; ``label`` names it
+    beside a scale that ends at the largest of all.
     """
     values = values or {}
-    largest = max((float(each.max()) for each in values.values()), default=1.0)
+    largest = max((float(each.max()) for each in values.values()), default=0.0) or 1.0
     rows, columns = -(-len(meshes) // columns), min(columns, len(meshes))
+    size = (PANEL_INCHES[0] * columns, PANEL_INCHES[1] * rows)
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(
-            rows, columns, figsize=(2.1 * columns, 2.75 * rows), squeeze=False, layout="constrained"
+            rows, columns, figsize=size, squeeze=False, layout="constrained"
         )
         for axes in grid.flat:
             axes.axis("off")
@@ -57,7 +65,7 @@ def meshes_figure(
             axes.imshow(mesh_picture(vertices, faces, colors=colors))
             axes.set_title(title, fontsize=12)
         if values:
-            scale = plt.cm.ScalarMappable(plt.Normalize(0, largest), "viridis")
+            scale = plt.cm.ScalarMappable(plt.Normalize(0, largest), SCALE)
             figure.colorbar(scale, ax=grid, label=label, shrink=0.75)
     return figure
 
@@ -71,9 +79,16 @@ def mesh_picture(
 ) -> Picture:
     """A mesh on white, its lowest point on the floor."""
     placed = vertices + floor_shift(vertices)
-    picture = render_shaded(placed, faces, camera or front_camera(), colors, supersampling=2)
+    picture = render_shaded(placed, faces, camera or room_camera(), colors, supersampling=2)
     white = torch.full((*picture.shape[:2], 3), 255, dtype=torch.uint8)
     return overlay(white, picture, opacity).numpy()
+
+
+def room_camera(yaw: float = YAW, enlarged: float | int = 1.0) -> PerspectiveCamera:
+    """Sees bodies that stand on the floor, turned by ``yaw``; ``enlarged`` in pixels only."""
+    camera = front_camera(yaw)
+    camera = replace(camera, focal_length=SHRINK * camera.focal_length)
+    return camera.resized(tuple(round(enlarged * side) for side in PANEL))
 
 
 def floor_shift(vertices: Float[Tensor, "V 3"]) -> Float[Tensor, " 3"]:
@@ -92,7 +107,8 @@ def spectrum_figure(
         figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
         left.bar(np.arange(len(explained)), explained.numpy(), color=BLUE)
         left.set(xlabel="component", ylabel="share of the variance", yscale="log")
-        left.yaxis.set_major_formatter(PercentFormatter(1.0))
+        left.set_ylim(LEAST_SHARE, 1.0)
+        left.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
         for number, (name, by_count) in enumerate(errors.items()):
             millimetres = [1000 * error for error in by_count.values()]
             right.plot(list(by_count), millimetres, **look(number), linewidth=2, label=name)
@@ -111,16 +127,16 @@ def tape_figure(smpl: SMPL, betas: Float[Tensor, " S"], cloud: Measurements) -> 
         figure, (left, right) = plt.subplots(
             1, 2, figsize=(9, 4.4), width_ratios=(0.8, 1), layout="constrained"
         )
-        left.imshow(mesh_picture(vertices, smpl.faces, _large(front_camera())))
+        left.imshow(mesh_picture(vertices, smpl.faces, room_camera(enlarged=LARGE)))
         left.axis("off")
         left.set_title(f"length of betas {betas.norm():.1f}")
         right.scatter(100 * cloud.height, cloud.mass, s=10, color=GREY, label="random betas")
         right.plot(
             *(100 * here.height, here.mass), "D", color=VERMILLION, markersize=12, label="this body"
         )
-        right.set(xlabel="height in cm", ylabel="mass in kg", xlim=(135, 205), ylim=(20, 160))
+        right.set(xlabel="height in cm", ylabel="mass in kg")
         right.set_title(f"{100 * here.height:.0f} cm, {here.mass:.0f} kg")
-        right.legend(frameon=False, loc="upper left")
+        right.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
     return figure
 
 
@@ -137,7 +153,7 @@ def regressor_figure(smpl: SMPL, joint: str, betas: Float[Tensor, " S"]) -> Figu
     with plt.rc_context(STYLE):
         figure, row = plt.subplots(1, 2, figsize=(8, 4.6), layout="constrained")
         for axes, (name, yaw) in zip(row, {"front": 0.0, "side": np.pi / 2}.items(), strict=True):
-            camera = _large(front_camera(yaw))
+            camera = room_camera(yaw, LARGE)
             axes.imshow(
                 mesh_picture(body.vertices, smpl.faces, camera, opacity=SEE_THROUGH),
                 extent=(0, camera.image_size[0], camera.image_size[1], 0),
@@ -186,12 +202,7 @@ def points_figure(
 
 
 def _colors(shares: Float[Tensor, " V"]) -> Float[Tensor, "V 3"]:
-    return torch.from_numpy(plt.get_cmap("viridis")(shares.numpy())[:, :3]).float()
-
-
-def _large(camera: PerspectiveCamera) -> PerspectiveCamera:
-    width, height = PANEL
-    return camera.resized((round(LARGE * width), round(LARGE * height)))
+    return torch.from_numpy(plt.get_cmap(SCALE)(shares.numpy())[:, :3]).float()
 
 
 def _zoom(axes: plt.Axes, dots: Float[Tensor, "K 2"]) -> None:
