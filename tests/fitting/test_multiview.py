@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from vhlib.body import SMPL, BodyParameters, Keypoints
-from vhlib.fitting import fit_smplify
+from vhlib.body.skeletons import OPENPOSE_25
+from vhlib.fitting import Squares, fit_smplify
 from vhlib.fitting.energies import Reprojection
-from vhlib.fitting.multiview import MultiViewReprojection, fit_views, in_world
+from vhlib.fitting.multiview import VIEWS_START, MultiViewReprojection, fit_views, in_world
 from vhlib.fitting.posed_body import PosedBody, pack
 from vhlib.geometry import PerspectiveCamera, axis_angle_to_matrix
 from vhlib.metrics import mpjpe
@@ -166,3 +167,34 @@ class TestRefusals:
         confidence[:, 3] = 0
         with pytest.raises(ValueError, match="sample 3 has no view with two keypoints"):
             fit_views(room.smpl, room.cameras, replace(room.keypoints, confidence=confidence))
+
+
+def test_a_stage_may_look_at_some_keypoints_of_all_views(room):
+    """The nose of every view is far off, and a stage that doesn't look at it isn't pulled."""
+    xy = room.keypoints.xy.clone()
+    xy[..., 0, :] += 400.0
+    faulty = replace(room.keypoints, xy=xy)
+    others = tuple(name for name in OPENPOSE_25.names if name != "nose")
+    blind = [replace(stage, keypoints=others, robust=Squares()) for stage in VIEWS_START]
+    seeing = [replace(stage, robust=Squares()) for stage in VIEWS_START]
+
+    errors = {}
+    for name, stages in (("blind", blind), ("seeing", seeing)):
+        fit = fit_views(room.smpl, room.cameras, faulty, schedule=stages)
+        found = joints(room, fit.body_parameters)
+        errors[name] = mpjpe(found, joints(room, room.truth), root=None).mean()
+
+    assert errors["blind"] < 0.6 * errors["seeing"]
+
+
+def test_all_views_are_measured_anew(room):
+    regressor = room.smpl.keypoint_regressor("openpose_25")
+    body = PosedBody(regressor, pack(room.truth))
+    too_tall = replace(room.keypoints, xy=room.keypoints.xy.clone())
+    too_tall.xy[:, :, 0, 1] -= 3000.0
+    term = MultiViewReprojection(
+        tuple(Reprojection(c, k) for c, k in zip(room.cameras, too_tall, strict=True))
+    )
+
+    for before, after in zip(term.views, term.remeasured(body).views, strict=True):
+        assert (after.keypoints.height() < 0.5 * before.keypoints.height()).all()

@@ -1,5 +1,7 @@
 """Fitting bodies to keypoints by minimising energies."""
 
+from vhlib.fitting.clips import fit_clip
+from vhlib.fitting.multiview import fit_views
 from vhlib.fitting.posed_body import PosedBody
 from vhlib.fitting.priors import load_pose_prior
 from vhlib.fitting.robust import GemanMcClure, Huber, Squares
@@ -29,6 +31,8 @@ __all__ = [
     "Squares",
     "Stage",
     "Term",
+    "fit_clip",
     "fit_smplify",
+    "fit_views",
     "load_pose_prior",
 ]

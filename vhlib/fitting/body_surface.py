@@ -57,18 +57,9 @@ def in_view(
 
 
 def projected_motion(camera: PerspectiveCamera, body: PosedBody) -> Float[Tensor, "N K 2 n"]:
-    """How the pixels of the bodies' points move by the unknowns.
-
-    ``d u = f (dX - X/Z dZ) / Z``, likewise v, along the analytic motion of the points. By the
-    logarithm of the focal length, a pixel moves as far as it lies from the principal point.
-    """
+    """How the pixels of the bodies' points move by the unknowns."""
+    motion = body.points_jacobian  # before the points, which it gives too
+    rotation = camera.T_camera_world[..., :3, :3].to(motion)
+    focal_length = (camera.focal_length.to(motion) * body.focal_factor)[:, None]
     points = camera.world_to_camera(body.points)
-    rotation = camera.T_camera_world[..., :3, :3].to(points)
-    motion = rotation[..., None, :, :] @ body.points_jacobian
-    focal_length = (camera.focal_length.to(points) * body.focal_factor)[:, None]
-    depth = points[..., 2:]
-    slope = points[..., :2] / depth
-    across = motion[..., :2, :] - slope[..., None] * motion[..., 2:, :]
-    pixels = (focal_length / depth)[..., None] * across
-    pixels[..., body.slices["focal_length"]] = (focal_length * slope)[..., None]
-    return pixels
+    return body.pixel_motion(points, rotation[..., None, :, :] @ motion, focal_length)

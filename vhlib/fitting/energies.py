@@ -5,6 +5,7 @@ To add one, see ``Term``.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from vhlib.body import Keypoints
 from vhlib.body.skeletons import SMPL_24, get_skeleton
+from vhlib.fitting.observations import only, sized_by
 from vhlib.fitting.posed_body import PosedBody
 from vhlib.fitting.priors.gmm import GaussianMixturePrior
 from vhlib.fitting.robust import SMPLIFY_KERNEL, RobustKernel
@@ -55,22 +57,13 @@ class Reprojection(Term):
         return (projected - self._detected).flatten(-2)
 
     def jacobian(self, body: PosedBody) -> Float[Tensor, "N m n"]:
-        """``d u = f (dX - X/Z dZ) / Z``, likewise v, along the analytic motion of the keypoints.
-
-        By the logarithm of the focal length, u moves as far as it lies from the principal point.
-        """
+        """See ``PosedBody.pixel_motion``; along the analytic motion of the keypoints."""
         motion = body.points_jacobian  # before the points, which it gives too
         if self._camera_is_turned:
             rotation = self.camera.T_camera_world[..., :3, :3].to(motion)
             motion = rotation[..., None, :, :] @ motion
         points = self._in_camera(body.points)
-        depth = points[..., 2:]
-        factor = self._focal_length(body) / depth
-        across, along = motion.split([2, 1], -2)
-        slope = (points[..., :2] / depth)[..., None]
-        jacobian = torch.addcmul(across, slope, along, value=-1).mul_(factor[..., None])
-        jacobian[..., body.slices["focal_length"]] = (factor * points[..., :2])[..., None]
-        return jacobian.flatten(1, 2)
+        return body.pixel_motion(points, motion, self._focal_length(body)).flatten(1, 2)
 
     def rho(self, squared: Float[Tensor, "N m"]) -> tuple[Tensor, Tensor]:
         """The robust function of each coordinate, times the confidence squared."""
@@ -80,6 +73,14 @@ class Reprojection(Term):
     def with_robust(self, robust: RobustKernel) -> Reprojection:
         """The same under another robust function."""
         return replace(self, robust=robust)
+
+    def with_keypoints(self, names: Collection[str]) -> Reprojection:
+        """The same, blind to all other keypoints."""
+        return replace(self, keypoints=only(self.keypoints, names))
+
+    def remeasured(self, body: PosedBody) -> Reprojection:
+        """The same, people as tall in the image as these bodies are."""
+        return replace(self, keypoints=sized_by(self.keypoints, self.camera, body))
 
     def select(self, index) -> Reprojection:
         """The same for some of the images."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -64,6 +64,14 @@ class MultiViewReprojection(Term):
     def with_robust(self, robust: RobustKernel) -> MultiViewReprojection:
         """The same under another robust function."""
         return MultiViewReprojection(tuple(view.with_robust(robust) for view in self.views))
+
+    def with_keypoints(self, names: Collection[str]) -> MultiViewReprojection:
+        """The same, blind to all other keypoints."""
+        return MultiViewReprojection(tuple(view.with_keypoints(names) for view in self.views))
+
+    def remeasured(self, body: PosedBody) -> MultiViewReprojection:
+        """The same, people as tall in each image as these bodies are."""
+        return MultiViewReprojection(tuple(view.remeasured(body) for view in self.views))
 
     def select(self, index) -> MultiViewReprojection:
         """The same for some of the bodies."""

@@ -113,6 +113,26 @@ class PosedBody:
         by_focal = by_transl.new_zeros(*by_transl.shape[:-1], 1)
         return torch.cat([motion.d_rotation.flatten(-2), motion.d_betas, by_transl, by_focal], -1)
 
+    def pixel_motion(
+        self,
+        points: Float[Tensor, "N P 3"],
+        motion: Float[Tensor, "N P 3 n"],
+        focal_length: Float[Tensor, "N _ 2"],
+    ) -> Float[Tensor, "N P 2 n"]:
+        """How the pixels of points move by the unknowns: ``d u = f (dX - X/Z dZ) / Z``, so v.
+
+        By the logarithm of the focal length a pixel moves as far as it lies from the principal
+        point. ``points`` and ``motion``, their derivatives, stand in the camera's axes;
+        ``focal_length`` is the bodies' own.
+        """
+        depth = points[..., 2:]
+        factor = focal_length / depth
+        across, along = motion.split([2, 1], -2)
+        slope = (points[..., :2] / depth)[..., None]
+        pixels = torch.addcmul(across, slope, along, value=-1).mul_(factor[..., None])
+        pixels[..., self.slices["focal_length"]] = (factor * points[..., :2])[..., None]
+        return pixels
+
     @cached_property
     def rotations_jacobian(self) -> Float[Tensor, "N J 3 3 3"]:
         """Derivatives of each rotation by its own axis-angle, the last axis: ``[J_l dw]x R``."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vhlib.fitting.energies import Reprojection
-from vhlib.fitting.observations import only, sized_by
 from vhlib.fitting.posed_body import PosedBody
 from vhlib.fitting.schedules import Stage
 from vhlib.fitting.solvers import Problem, levenberg_marquardt
@@ -120,8 +118,8 @@ def check_schedule(
 
 def _staged(term: Term, stage: Stage) -> Term:
     """The term as the stage wants it."""
-    if isinstance(term, Reprojection) and stage.keypoints is not None:
-        term = replace(term, keypoints=only(term.keypoints, stage.keypoints))
+    if stage.keypoints is not None:
+        term = term.with_keypoints(stage.keypoints)
     return term.with_robust(stage.robust)
 
 
@@ -161,12 +159,7 @@ def _remeasured(terms: Sequence[Term], problem: Problem, candidates: Tensor) -> 
     """The terms with people's sizes as their best candidates have them."""
     best = _choose(candidates, _best(problem, (), candidates))[0]
     body = PosedBody(problem.regressor, best)
-    return [
-        replace(term, keypoints=sized_by(term.keypoints, term.camera, body))
-        if isinstance(term, Reprojection)
-        else term
-        for term in terms
-    ]
+    return [term.remeasured(body) for term in terms]
 
 
 def _choose(candidates: Float[Tensor, "S N n"], best: Tensor) -> Float[Tensor, "1 N n"]:

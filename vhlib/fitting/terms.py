@@ -6,7 +6,7 @@ squared, so that weights read as in the papers, where they multiply residuals.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -92,6 +92,14 @@ class Term:
 
     def with_robust(self, robust: RobustKernel) -> Term:
         """The term under a stage's robust function; itself if it is a plain sum of squares."""
+        return self
+
+    def with_keypoints(self, names: Collection[str]) -> Term:
+        """The term looking at these keypoints only; itself if it looks at no detections."""
+        return self
+
+    def remeasured(self, body: PosedBody) -> Term:
+        """The term with people's sizes in the image as these bodies have them."""
         return self
 
     @property
