@@ -222,7 +222,7 @@ print("as the library says:", torch.allclose(place, room.position, atol=1e-5))
 # NBVAL_CHECK_OUTPUT
 def moved(body: BodyParameters, R: torch.Tensor, t: torch.Tensor) -> BodyParameters:
     """The parameters of the same body after x -> R x + t."""
-    p = smpl(betas=body.betas).joints[0]
+    p = smpl(betas=body.betas).joints[0]  # the pelvis before it is turned and moved
     return replace(body, global_orient=R @ body.global_orient, transl=R @ (p + body.transl) + t - p)
 
 
@@ -265,7 +265,11 @@ explore(
     "Right, with 50 taken as pixels: a speck.",
     millimetres=FloatSlider(50, min=10, max=70, step=5, description="lens, mm"),
     sensor=Dropdown(
-        options={"full frame, 36 mm": 36.0, "APS-C, 23.5 mm": 23.5, "Four Thirds, 17.3 mm": 17.3},
+        options=[
+            ("full frame, 36 mm", 36.0),
+            ("APS-C, 23.5 mm", 23.5),
+            ("Four Thirds, 17.3 mm", 17.3),
+        ],
         description="sensor",
     ),
 )
@@ -315,16 +319,15 @@ print(f"cut out      , {window.focal_length[0] / f_x:.2f} times the focal length
 # **Predict first.** Where on the body is this wrong, and in which direction does it err?
 
 # %%
-d, s = 2.0, 0.9  # metres; the crop shows 2 / s metres of the body's plane
-f = 112 * s * d  # pixels of a crop of 224 x 224
-points = at(d)
+Z_0, f = 2.0, 200.0  # metres, pixels of a crop of 224 x 224
+points, s = at(Z_0), f / Z_0
 perspective = f * points[:, :2] / points[:, 2:]
-weak = f * points[:, :2] / d
+weak = s * points[:, :2]
 error = (weak - perspective).norm(dim=-1)
 
 front = PerspectiveCamera(f, (112, 112), (224, 224))
 turn = torch.eye(4)  # a camera that has walked round the body, for a view from its right
-turn[:3] = torch.tensor([[0.0, 0, -1, d], [0, 1, 0, 0], [1, 0, 0, d]])
+turn[:3] = torch.tensor([[0.0, 0, -1, Z_0], [0, 1, 0, 0], [1, 0, 0, Z_0]])
 show_photo(
     heat_figure(
         points,
@@ -339,9 +342,9 @@ show_photo(
 
 # %%
 # NBVAL_CHECK_OUTPUT
-z = points[:, 2:] - d
-same = torch.allclose(weak, perspective * (1 + z / d), atol=1e-4)
-print("weak = perspective * (1 + z / Z0):", same)
+z = points[:, 2:] - Z_0
+same = torch.allclose(weak, perspective * (1 + z / Z_0), atol=1e-4)
+print("weak = perspective * (1 + z / Z_0):", same)
 print(f"mean error {error.mean():.1f} px, largest {error.max():.0f} px of a crop of 224")
 for distance in (2, 4, 8, 50):
     print(f"from {distance:2} m the hand is drawn {100 * nearer / distance:2.0f} % too small")
@@ -365,9 +368,9 @@ viewer = BodyViewer.of(
 )
 
 
-def recolour(_change: object = None, f: float = f, d: float = d) -> None:
+def recolour(_change: object = None, f: float = f, Z_0: float = Z_0) -> None:
     x, y, z = smpl(**vars(viewer.parameters)).vertices.T  # the viewer's z points to us
-    off = f * torch.hypot(x, y) * (1 / (d - z) - 1 / d).abs()
+    off = f * torch.hypot(x, y) * (1 / (Z_0 - z) - 1 / Z_0).abs()
     viewer.color(off, "error of weak perspective, px of 224", limits=(0, 20))
 
 
@@ -377,7 +380,7 @@ viewer.show()
 
 # %% [markdown]
 # > **Where people trip.** In $u = s X + c_x$ the $X$ has to be in the camera's axes, the person's
-# > own shift $T$ included. A lecture text calls the principal point "the 2D translation". It is a
+# > own shift $T$ included. A lecture text calls the principal point a 2D translation. It is a
 # > constant of the lens. The person's shift on the picture, $s\,T_x$, is another number, and an
 # > unknown. Leave it out and everybody stands on the optical axis.
 
@@ -416,7 +419,7 @@ print(f"at the {SMPL_24.names[off.argmax()]} about {round(off.max().item(), -2):
 # $$u = s\,(X + t_x), \qquad v = s\,(Y + t_y).$$
 #
 # $t$ is in **metres**, as the body is, since both are scaled. $1/s$ is half the crop's width in
-# metres. We have no network here, so we ask what a perfect one would say for the man.
+# metres. We have no network here, so we ask what one that agrees with our fit would say.
 
 # %%
 low, high = keypoints.box()[:2], keypoints.box()[2:]
@@ -488,7 +491,7 @@ for scale in (1.0, 0.9, 0.45):
 # %% [markdown]
 # ## 5. Where $2f/(224\,s)$ comes from, and the 5000
 #
-# SPIN needs a *pinhole* for the same picture, because SMPLify does. At a large depth $t_z$ a
+# SPIN hands the network's answer to SMPLify, which works with a *pinhole*. At a large depth $t_z$ a
 # pinhole with the principal point in the crop's middle gives $u_\text{px} \approx f (X + t_x)/t_z$.
 # The network says $u_\text{px} = 112\,s\,(X + t_x)$, half the crop being 112 px. Ask that they
 # agree:
@@ -519,14 +522,14 @@ print("as the library does:", torch.equal(trick(usual, 5000.0), theirs))
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# About fifty metres, and less than three degrees. No photo of a person was taken like that: 5000 is
-# a convention that makes perspective so small that the pinhole behaves like the network's camera
+# About fifty metres, and less than three degrees. Few photos of people are taken from there: 5000
+# is a convention that makes perspective so small that the pinhole behaves like the network's camera
 # (HMR's own drawings use 500). It isn't a measurement, it belongs to 224 pixels, and the depth that
 # comes out isn't the person's. Units are metres because the body's are.
 #
 # </details>
 #
-# How large is the error? Below, a person was photographed from a known distance. Left to right: the
+# How large is the error? Below, the body is seen from a distance that we know. Left to right: the
 # truth; weak perspective; the trick with the $f$ you choose. The curves say how far the trick is
 # from either.
 
@@ -571,8 +574,8 @@ def compare(distance: float, focal: float) -> Figure:
 
 explore(
     compare,
-    alt="Above, three crops of the reaching body: from two metres with a large hand; by weak "
-    "perspective and with f = 5000, both with a small hand. Below, mean errors over the assumed "
+    alt="Above, three crops of the reaching body: from two metres with a long arm; by weak "
+    "perspective and with f = 5000, both with a short one. Below, mean errors over the assumed "
     "focal length: the one to weak perspective falls as a straight line, the one to the truth dips "
     "at the true focal length near 200 and stays level beyond 1000.",
     distance=FloatLogSlider(2.0, min=0.18, max=1.5, step=0.05, description="metres"),
@@ -606,8 +609,10 @@ print(f"{mean_px(weak_px - truth):.1f} px by weak perspective")
 # $$t_z = \frac{2F}{b\,s}, \qquad T_x = t_x + \frac{2\,(m_x - c_x)}{b\,s}, \qquad
 # T_y = t_y + \frac{2\,(m_y - c_y)}{b\,s}.$$
 #
-# This is CLIFF's form (with the principal point in the middle of the frame). It brings back what
-# the crop had lost: size and place of the box.
+# This is CLIFF's form (it takes the middle of the frame for the principal point and, if nothing
+# better is known, its diagonal for $F$). It brings back what the crop had lost: size and place of
+# the box. With keypoints at hand, a translation can also be solved for directly, as in [notebook
+# 08](08_smplify.ipynb).
 
 # %%
 F, c = lens.focal_length.mean(), lens.principal_point
@@ -636,9 +641,9 @@ print("back where the fit had put him:", torch.allclose(T, man.transl, atol=1e-2
 print(f"depth by the trick about {round(crop_T[2].item(), -1):.0f} m, in the frame {T[2]:.1f} m")
 
 # %% [markdown]
-# > **Where people trip.** The crop's camera drawn on the full image, as on the left, is the most
-# > frequent question about this family of networks. The other is a *path through the room*: SPIN's
-# > $t_z$ contains no $b$, so a person who walks away, always filling the box, stays where they are.
+# > **Where people trip.** The crop's camera drawn on the full image, as on the left, is a frequent
+# > question about this family of networks. Another is a *path through the room*: SPIN's $t_z$
+# > contains no $b$, so a person who walks away, always filling the box, stays where they are.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -754,7 +759,7 @@ explore(
     "camera, the slanting ray to her, and an arrow that shows that she faces straight back.",
     x=FloatSlider(2.2, min=-2.2, max=2.2, step=0.2, description="x, metres"),
     follow=Dropdown(
-        options={"faces the picture's plane": False, "turns with the ray": True}, description=""
+        options=[("faces the picture's plane", False), ("turns with the ray", True)], description=""
     ),
 )
 
