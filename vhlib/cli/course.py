@@ -32,11 +32,23 @@ def add_build(commands) -> None:
     command.add_argument(
         "--check", action="store_true", help="only compare; exit 1 where they differ"
     )
+    command.add_argument(
+        "--nbgrader", type=Path, metavar="DIR", help="write the sheets as a course of nbgrader's"
+    )
+    command.add_argument(
+        "--secret", type=Path, metavar="FILE", help="draws nbgrader's hidden cases"
+    )
     command.add_argument("sources", nargs="*", type=Path, help="only these (default: all)")
 
 
 def run_build(options: argparse.Namespace) -> str:
     """Build or check the checkout in the current folder."""
+    if options.nbgrader:
+        from vhlib.course.grading.classes import read_secret
+        from vhlib.course.nbgrader_form import write_nbgrader_course
+
+        secret = read_secret(options.secret)
+        return write_nbgrader_course(Path.cwd(), options.nbgrader, secret, options.sources)
     from vhlib.course.building import build_course
 
     return build_course(Path.cwd(), check=options.check, only=options.sources)

@@ -12,7 +12,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from pathlib import Path
 
 from vhlib.course.check_files import (
@@ -127,7 +129,8 @@ class OpenSheet:
         """Judge ``function`` and remember the report."""
         if exercise.framework == "torch":
             importlib.import_module("torch")  # takes seconds, which aren't the student's
-        report = judge(exercise, function, self._reports)
+        with redirect_stderr(sys.stdout):  # nbgrader takes any line on stderr for a failure
+            report = judge(exercise, function, self._reports)
         self._reports[exercise.name] = report
         return report
 

@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -134,25 +135,52 @@ def public_exercises(sheet: Sheet, bank: Sequence[Exercise]) -> tuple[PublicExer
 
 
 def _public_exercise(
-    sheet: Sheet, function: SheetFunction, exercise: Exercise, reference
+    sheet: Sheet, function: SheetFunction, exercise: Exercise, reference: Callable
 ) -> PublicExercise:
-    """One exercise with its public cases."""
+    """One exercise with its public cases and what its mistakes answer."""
+    plain = expected_cases(sheet, exercise, reference, PUBLIC_SECRET, PUBLIC_ROUNDS)
+    cases = tuple(
+        PublicCase(one.case, one.expected, _mistaken(exercise, one.case, one.expected))
+        for one in plain
+    )
+    return replace(
+        without_mistakes(function, exercise, cases),
+        messages=tuple(mistake.message for mistake in exercise.mistakes),
+        hints=exercise.hints,
+    )
+
+
+def expected_cases(
+    sheet: Sheet, exercise: Exercise, reference: Callable, secret: bytes, rounds: int
+) -> tuple[PublicCase, ...]:
+    """The cases that ``secret`` draws, with the reference's answers.
+
+    Raises:
+        ValueError: the reference fails, or writes into its inputs.
+    """
     cases = []
-    for case in drawn_cases(exercise, sheet.name, PUBLIC_SECRET, PUBLIC_ROUNDS):
+    for case in drawn_cases(exercise, sheet.name, secret, rounds):
+        where = f"{sheet.name}: on {case.name!r} the reference of {exercise.name}"
         try:
             expected = answer_of(reference, case, exercise.framework)
         except Exception as error:
-            where = f"{sheet.name}: the reference of {exercise.name} fails on {case.name!r}"
-            raise ValueError(f"{where}: {type(error).__name__}: {error}") from error
+            raise ValueError(f"{where} raises {type(error).__name__}: {error}") from error
         if expected.changed:
-            raise ValueError(f"{sheet.name}: the reference of {exercise.name} writes into inputs")
-        cases.append(PublicCase(case, expected, _mistaken(exercise, case, expected)))
+            raise ValueError(f"{where} writes into its inputs")
+        cases.append(PublicCase(case, expected, {}))
+    return tuple(cases)
+
+
+def without_mistakes(
+    function: SheetFunction, exercise: Exercise, cases: tuple[PublicCase, ...]
+) -> PublicExercise:
+    """What runs and judges an answer, with nothing that helps to find one."""
     return PublicExercise(
         name=exercise.name,
         points=function.points,
-        cases=tuple(cases),
-        messages=tuple(mistake.message for mistake in exercise.mistakes),
-        hints=exercise.hints,
+        cases=cases,
+        messages=(),
+        hints=(),
         builds_on=exercise.builds_on,
         framework=exercise.framework,
         seconds=exercise.seconds,
