@@ -290,7 +290,10 @@ print(
 # which HMR and SPIN start hold just that turn. A viewer whose $y$ points up (OpenGL and most 3D
 # programs) shows the fitted body upside down. **How do you turn it back?**
 #
-# **Predict first.** "It's half a turn, so I add π to the first component." When does that work?
+# > **Where people trip.** "It's half a turn, so I add π to the first component." Below it stands
+# > beside the right way, a product of matrices.
+#
+# **Predict first.** When does adding π work?
 
 # %%
 half_turn = torch.diag(torch.tensor([1.0, -1.0, -1.0]))  # y down, z forward -> y up, z back
@@ -599,8 +602,8 @@ for layout in ("stacked", "interleaved"):
 # %% [markdown]
 # ## 6. Gradients where every fit starts
 #
-# Fits start from the rest pose, $\omega = 0$. There $\sin a / a$ is $0/0$. **Four ways to write
-# Rodrigues' formula**; all agree away from zero:
+# Fits start from the rest pose, $\omega = 0$. There $\sin a / a$ is $0/0$. **Which way to write
+# Rodrigues' formula survives that?** Four; all agree away from zero:
 
 
 # %%
@@ -660,8 +663,9 @@ print(f"in double precision: shifted is off by {(shifted(omega.double()) - exact
 #
 # </details>
 #
-# Watch a fit trip. The arm is to turn from $\omega_0$ to a target, by gradient descent on the
-# squared distance of the matrices. When the picture refuses, read what it says.
+# > **Where people trip.** A fit that is NaN from its first step on. Here an arm is to turn from a
+# > start $\omega_0 = s\,(1, 1, 1)$ to a target, by gradient descent on the squared distance of the
+# > matrices. Choose each form with each start $s$. Where the picture refuses, read what it says.
 
 # %%
 target = axis_angle_to_matrix(torch.tensor([0.3, -0.6, -1.0]))
@@ -913,8 +917,10 @@ print(f"small noise: the mean squared error is {ratio:.1f} times as large")
 # %% [markdown]
 # ## 9. Name it at every door
 #
-# Most of these mistakes raise no error: a wrong rotation is a rotation. **What does each look
-# like?** Here is one fitted pose, given to readers that expect something else.
+# > **Where people trip.** Most mistakes with rotations raise no error: a wrong rotation is still a
+# > rotation.
+#
+# **What does each look like?** Here is one fitted pose, given to readers that expect something else.
 #
 # **Predict first.** Which misreading is the most dangerous?
 
