@@ -203,7 +203,7 @@ show_photo(
     ),
     alt="Two see-through bodies with bones as black lines and, at six joints, frames of three "
     "coloured axes. At rest, arms out, all frames are parallel. In the man's pose each frame "
-    "is turned: that of the elbow has followed the shoulder and bent further.",
+    "is turned; that of the left elbow has followed the shoulder's.",
 )
 
 # %% [markdown]
