@@ -14,8 +14,9 @@ from pathlib import Path
 
 from vhlib.course.grading.answer_key import AnswerKey, read_answer_key
 from vhlib.course.grading.child.confinement import address_space
-from vhlib.course.grading.sandbox import Sandbox, SandboxError
+from vhlib.course.grading.sandbox import Sandbox
 from vhlib.course.grading.scoring import PartResult, score_notebook
+from vhlib.course.grading.student_process import SandboxError
 from vhlib.course.grading.submissions import read_cells
 
 DESK_MEMORY = 8 << 30

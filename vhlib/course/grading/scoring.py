@@ -13,12 +13,13 @@ from vhlib.course.comparison import Answer, Verdict, compare_answers
 from vhlib.course.grading.answer_key import AnswerKey, Part
 from vhlib.course.grading.child.calls import BUILTIN_FORMS
 from vhlib.course.grading.child.framing import Garbled, restored
-from vhlib.course.grading.sandbox import Sandbox, Stopped, StudentProcess
+from vhlib.course.grading.sandbox import Sandbox
+from vhlib.course.grading.student_process import Stopped, StudentProcess
 from vhlib.course.grading.submissions import Cell
 from vhlib.course.sheets import is_unwritten
 
 SCORED, WRONG, NOT_ATTEMPTED, UNGRADABLE = "scored", "wrong", "not attempted", "ungradable"
-CELLS_S = 10.0
+CELLS_S = 5.0
 MAX_STOPS = 2
 BUDGET = 20
 """Processor time for all cases of a function, in times of what one may take."""
@@ -109,7 +110,7 @@ class Trial:
     def __init__(self, key: AnswerKey, part: Part, sandbox: Sandbox, own: list[Cell], cells):
         self.key, self.part, self.sandbox, self.own = key, part, sandbox, own
         stubs = {cell.number for cell in cells if is_unwritten(cell.source, part.name)}
-        self.all = [
+        everything = [
             cell
             for cell in cells
             if cell.kind == "code"
@@ -117,6 +118,8 @@ class Trial:
             and cell.number not in stubs
             and cell.source.strip() not in key.own_cells
         ]
+        # Another cell of theirs may never end: then this function's cells have to do.
+        self.ways = [everything, own]
         self.process: StudentProcess | None = None
         self.remarks: list[str] = []
         self.answers: dict[int, Answer] = {}
@@ -145,7 +148,9 @@ class Trial:
 
     def start(self) -> bool:
         """Have the function ready in a process; False, with remarks, if that can't be done."""
-        for cells in (self.all, self.own):
+        problem = "Your cells didn't run again."
+        while self.ways:
+            cells = self.ways[0]
             self.end()
             self.process = self.sandbox.student_process(self.key.oracle(self.part))
             try:
@@ -154,11 +159,14 @@ class Trial:
                 )
             except Stopped as error:
                 problem = f"While your cells ran, Python {error}."
+                self.ways.pop(0)
                 continue
             self.remarks += self.told(notes)
             if found:
                 return True
+            self.ways.pop(0)
             problem = f"After your cells ran there was no function {self.part.name}."
+        self.end()
         self.remarks.append(problem)
         return False
 
