@@ -12,7 +12,7 @@ from torch import Tensor
 from tests.random_body import as_smplx, random_model
 from tests.toy_body import toy_model
 from vhlib.body import SMPL, BodyParameters
-from vhlib.body.model_files import find_model, read_model
+from vhlib.body.model_files import BodyModelData, find_model, read_model
 from vhlib.body.skeletons import LANDMARKS, SKELETONS, SMPL_24, SMPLX_45, get_skeleton
 from vhlib.body.skinning import pose_features, regress_joints
 from vhlib.geometry import axis_angle_to_matrix
@@ -216,6 +216,28 @@ class TestToyBody:
 @pytest.fixture(scope="module")
 def smpl():
     return SMPL(random_model(num_vertices=500, seed=0))
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_a_body_of_one_joint_turns_rigidly(batch):
+    vertices = np.array([[0.0, 0.0, 0.0], [0.0, 2.0, 0.0], [1.0, 0.0, 0.0]])
+    stone = BodyModelData(
+        v_template=vertices,
+        faces=np.array([[0, 1, 2]]),
+        lbs_weights=np.ones((3, 1)),
+        shapedirs=np.zeros((3, 3, 2)),
+        posedirs=np.zeros((3, 3, 0)),
+        J_regressor=np.full((1, 3), 1 / 3),
+        parents=(-1,),
+    )
+    R = axis_angle_to_matrix(torch.tensor([0.0, 0.0, math.pi / 2])).expand(*batch, 3, 3)
+
+    body = SMPL(stone, num_betas=2)(global_orient=R)
+
+    centre = vertices.mean(0)
+    turned = (vertices - centre) @ np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    expected = torch.tensor(turned + centre, dtype=torch.float32).expand(*batch, 3, 3)
+    torch.testing.assert_close(body.vertices, expected)
 
 
 class TestRefusals:

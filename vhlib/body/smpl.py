@@ -218,7 +218,7 @@ class SMPL(nn.Module):
         betas, body_pose, global_orient, transl = (
             (self._default(shape) if value is None else value)
             .expand(*batch, *shape)
-            .reshape(-1, *shape)
+            .reshape(batch.numel(), *shape)
             for value, shape in zip(values, self._shapes.values(), strict=True)
         )
         return batch, betas, torch.cat([global_orient[:, None], body_pose], 1), transl
