@@ -32,7 +32,7 @@ import torch
 from ipywidgets import Dropdown, FloatSlider, IntSlider
 from matplotlib.figure import Figure
 
-from vhlib.body import SMPL
+from vhlib.body import SMPL, BodyParameters, Keypoints
 from vhlib.body.learning import learn_shape_space
 from vhlib.body.measurements import measure_body
 from vhlib.body.model_data import REQUIRED_SHAPES, model_arrays
@@ -598,50 +598,60 @@ print(f"after alignment {1000 * pa_mpjpe(pred, gt):.0f} mm, over {len(pred)} joi
 #
 # </details>
 #
-# Both definitions on a real picture. The body was fitted to the detector's points, *all* of which
-# the fit takes for joints of its own:
+# Both definitions on a real picture, for two fits: one that is told the detected hips, and one that
+# isn't.
 
 # %% tags=["real_data"]
 clip = load_clip()
 photo, keypoints = clip.frame(1, 60), clip.keypoints(1)[60]
 camera = clip.cameras[1].in_own_frame()
-body = fit_smplify(smpl, camera, keypoints).body_parameters
-joints = smpl(**vars(body)).joints[hips]
-offsets = ((clicked - J_regressor) @ shaped(body.betas))[hips] @ body.global_orient.T
-found = {
-    "detected": keypoints.xy[OPENPOSE_25B.indices("left_hip", "right_hip")],
-    "joints of the body": camera.project(joints),
-    "as if clicked": camera.project(joints + offsets),
+seen = OPENPOSE_25B.indices("left_hip", "right_hip")
+confidence = keypoints.confidence.clone()
+confidence[seen] = 0
+untold = Keypoints(keypoints.xy, confidence, keypoints.skeleton)
+fits = {
+    name: fit_smplify(smpl, camera, points).body_parameters
+    for name, points in {"told the hips": keypoints, "not told": untold}.items()
 }
 
+
 # %%
-corner = found["detected"].mean(0).round() - 160  # of the part shown
+def hip_pixels(body: BodyParameters) -> dict[str, torch.Tensor]:
+    joints = smpl(**vars(body)).joints[hips]
+    outwards = ((clicked - J_regressor) @ shaped(body.betas))[hips] @ body.global_orient.T
+    as_if_clicked = camera.project(joints + outwards)
+    pixels = {"detected": keypoints.xy[seen], "joints of the body": camera.project(joints)}
+    return {**pixels, "as if clicked": as_if_clicked}
+
+
+corner = keypoints.xy[seen].mean(0).round() - 160  # of the part shown
 left, top = corner.int().tolist()
-overlay = draw_overlay(Photo(photo), smpl, camera, body)
-panels = {
-    name: picture[top : top + 320, left : left + 320]
-    for name, picture in {"photo": photo, "with the fitted body": overlay}.items()
-}
-marks = {name: xy - corner for name, xy in found.items()}
+panels, marks = {}, {}
+for name, body in fits.items():
+    mixed = (0.4 * photo + 0.6 * draw_overlay(Photo(photo), smpl, camera, body)).astype(np.uint8)
+    panels[name] = mixed[top : top + 320, left : left + 320]
+    marks[name] = {mark: xy - corner for mark, xy in hip_pixels(body).items()}
 show_photo(
-    points_figure(panels, dict.fromkeys(panels, marks)),
-    alt="The middle of a balancing man, and the same with the fitted body over it. On each side "
-    "three marks for one hip: the detected point and the body's joint are close to each other, the "
-    "point as if clicked lies farther out.",
+    points_figure(panels, marks),
+    alt="The middle of a balancing man with a see-through fitted body over it, twice. Three marks "
+    "for each hip. Left, told the hips: detected point and joint of the body almost coincide. "
+    "Right, not told: they are apart. In both the point as if clicked lies farther out.",
 )
 
 # %%
-metres_per_pixel = body.transl[2] / camera.focal_length[0]
-for name, xy in found.items():
-    apart = (xy - found["joints of the body"]).norm(dim=-1).mean() * metres_per_pixel
-    print(f"{name:20} {100 * apart:.0f} cm from the body's joints, in the picture")
+for name, body in fits.items():
+    pixels, scale = hip_pixels(body), body.transl[2] / camera.focal_length[0]
+    apart = (pixels["detected"] - pixels["joints of the body"]).norm(dim=-1).mean() * scale
+    print(f"{name:13}: detected hips and joints are {100 * apart:.1f} cm apart in the picture")
 
 # %% [markdown]
 # <sub>Clip: Pose2Sim's demo session (D. Pagnon and contributors, BSD-3-Clause); his face was hidden
 # by its makers.</sub>
 #
-# The detector's points lie near the joints because the fit pulled the joints there: bones, betas
-# and depth gave way. A fit hides a wrong definition and pays for it elsewhere.
+# A fit that is told the points pulls its joints to them, whatever the points mean; the overlay
+# looks fine, and pose and betas have paid. The distance in the right picture isn't the definitions'
+# alone: any joint that a fit isn't told is off by some centimetres. Two causes, one picture. That
+# is why definitions have to be *known*; they can't be read off a fit.
 
 # %% [markdown]
 # ## 6. Betas belong to one model
@@ -703,9 +713,9 @@ for name, model in {"neutral": smpl, "female": female}.items():
 meshes, distances = ({n: pair[part] for n, pair in bodies.items()} for part in (0, 1))
 show_photo(
     meshes_figure(meshes, faces, columns=5, values=distances, label="distance in mm"),
-    alt="Five bodies coloured by the distance from the first, a man. Copied betas give bright "
-    "colours, that is many centimetres, most of all on the female body; refitted the neutral body "
-    "is dark everywhere, the female one dark with some lighter parts.",
+    alt="Five bodies coloured by the distance from the first, a man. With copied betas the neutral "
+    "body is orange, the female one dark red at hands and feet, more than ten centimetres off. "
+    "Refitted, the neutral body is as pale as the man himself, the female one slightly coloured.",
 )
 
 # %%
@@ -735,8 +745,8 @@ print("longer ones in 100,000 random people: fewer than ten:", bool((lengths > l
 # happens?
 #
 # A pickle names the classes of its contents, and Python imports them. These files hold arrays of
-# *chumpy*, a package that doesn't work with current Pythons, and strings of Python 2. We write such
-# a file from our own body:
+# *chumpy*, a package that doesn't work with current Pythons, and strings of Python 2. We put our
+# own body into such a file:
 
 
 # %%
@@ -755,7 +765,7 @@ with mock.patch.dict(sys.modules, fake):  # only while the file is written
 
 # %%
 # NBVAL_CHECK_OUTPUT
-python_2_string = b"U\x04caf\xe9."
+python_2_string = b"U\x04caf\xe9."  # what Python 2 pickled for "café"
 for name, data in {"chumpy": of_2015, "Python 2": python_2_string}.items():
     try:
         pickle.loads(data)
@@ -778,9 +788,8 @@ print("vhlib reads it: the same directions:", np.allclose(model.shapedirs, array
 #
 # `SMPL.load("SMPL_NEUTRAL.pkl")` does, and `vh convert-model SMPL_NEUTRAL.pkl smpl.npz` stores it.
 # Neither imports anything that the file names. `pickle.load` on a file from somebody else runs
-# whatever its author wrote into it. (Two more errors from threads: a file that git or an editor
-# has given Windows line ends fails with "STRING opcode", so fetch it again; and models have to
-# be fetched from SMPL's own site, under its licence.)
+# whatever its author wrote into it. (One more error from threads: a file that git or an editor
+# has given Windows line ends fails with "STRING opcode": fetch it again, from SMPL's own site.)
 
 # %% [markdown]
 # ## 8. What it costs
