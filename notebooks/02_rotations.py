@@ -920,7 +920,8 @@ print(f"small noise: the mean squared error is {ratio:.1f} times as large")
 # > **Where people trip.** Most mistakes with rotations raise no error: a wrong rotation is still a
 # > rotation.
 #
-# **What does each look like?** Here is one fitted pose, given to readers that expect something else.
+# **What does each look like?** Here is one fitted pose, given to readers that expect something
+# else.
 #
 # **Predict first.** Which misreading is the most dangerous?
 
