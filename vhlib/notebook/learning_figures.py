@@ -59,29 +59,6 @@ def field_colors(millimetres: Float[Tensor, " V"], largest: float | int) -> Floa
     return torch.from_numpy(colormaps[FIELD_COLORS](share)[:, :3])
 
 
-def meshes_figure(
-    meshes: Mapping[str, Float[Tensor, "V 3"]],
-    faces: Int[Tensor, "F 3"],
-    columns: int = 6,
-) -> Figure:
-    """Whole bodies from the front in rows, by title, all to one scale."""
-    rows = -(-len(meshes) // columns)
-    with plt.rc_context(STYLE):
-        figure, grid = plt.subplots(
-            rows,
-            columns,
-            figsize=(2.3 * columns, 2.9 * rows),
-            squeeze=False,
-            layout="constrained",
-        )
-        for axes in grid.flat:
-            axes.axis("off")
-        for axes, (title, mesh) in zip(grid.flat, meshes.items(), strict=False):
-            axes.imshow(mesh_picture(mesh, faces))
-            axes.set_title(title, fontsize=12)
-    return figure
-
-
 def field_figure(
     panels: Mapping[str, tuple[Float[Tensor, "V 3"], Float[Tensor, " V"] | None]],
     faces: Int[Tensor, "F 3"],
@@ -154,7 +131,7 @@ def regressor_figure(
 ) -> Figure:
     """Which vertices a joint is the weighted sum of: dots that grow with the weights, up to a size.
 
-    Positive weights are blue discs, negative ones red crosses, a star is the joint.
+    Positive weights are blue discs, negative ones orange crosses, a star is the joint.
     """
     camera = framing_camera(joint, metres, yaw=0.4)
     picture, star = mesh_picture(mesh, faces, camera), camera.project(joint[None].float())
