@@ -54,6 +54,22 @@ def run_build(options: argparse.Namespace) -> str:
     return build_course(Path.cwd(), check=options.check, only=options.sources)
 
 
+def add_release(commands) -> None:
+    """Add ``vh release``."""
+    summary = "write the students' bundle: no solutions, no banks"
+    command = add_command(commands, "release", run_release, summary)
+    command.add_argument(
+        "--out", type=Path, metavar="FILE", default=Path("course.zip"), help="(%(default)s)"
+    )
+
+
+def run_release(options: argparse.Namespace) -> str:
+    """Bundle the checkout in the current folder."""
+    from vhlib.course.release import write_release
+
+    return write_release(Path.cwd(), options.out)
+
+
 def add_site(commands) -> None:
     """Add ``vh site``."""
     summary = "write the notebooks as static pages with live bodies"
@@ -114,4 +130,4 @@ def run_grade(options: argparse.Namespace) -> str:
     )
 
 
-COURSE_COMMANDS = (add_build, add_site, add_grade)
+COURSE_COMMANDS = (add_build, add_release, add_site, add_grade)
