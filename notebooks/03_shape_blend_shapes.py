@@ -329,6 +329,11 @@ explore(
 #
 # </details>
 
+# %%
+# NBVAL_CHECK_OUTPUT
+X = (people[:5] - people[:5].mean(0)).flatten(1)
+print("independent directions among five people:", torch.linalg.matrix_rank(X).item())
+
 # %% [markdown]
 # ## 3. What betas mean: height, mass, likelihood
 #
@@ -539,6 +544,9 @@ for degrees in (0, 90):
 #
 # </details>
 #
+# > **Where people trip.** So `J_regressor @ vertices` is right for a body at rest and wrong for any
+# > other (the circles); the model returns its posed joints (the squares), so take those.
+#
 # > **Where people trip.** *Which index is the knee?* `smplx` returns 45 points for SMPL, the 24
 # > joints and 21 vertices. Detectors have lists of 17, 25 or 33. SPIN keeps 49 points, gathered
 # > from 54: OpenPose's 25 and 24 of the data sets, so that each knee is in there *twice*. An array
@@ -590,13 +598,20 @@ print(f"after alignment {1000 * pa_mpjpe(pred, gt):.0f} mm, over {len(pred)} joi
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Not zero. Published methods often differ by less: SPIN has 59.2 mm on 3DPW and VIBE 56.5 mm (after
-# alignment). So say which regressor made the joints, of the prediction and of the reference.
-# SMPLify, SPIN and ProHMR give the hips no weight in the picture, for this reason. Alignment makes
-# it *worse* here: it minimises the squares, and to lessen the large errors of two hips it moves
-# twelve joints that were right (notebook 23).
+# Not zero. Published methods often differ by less: SPIN's PA-MPJPE on 3DPW is 59.2 mm, VIBE's 56.5
+# mm, both trained without 3DPW. So say which regressor made the joints, of the prediction and of
+# the reference. SMPLify, SPIN and ProHMR give the hips no weight in the picture, for this reason.
+#
+# Alignment makes it *worse* here: it minimises the sum of squares, and to lessen the large errors
+# of two hips it moves twelve joints that were right (notebook 23).
 #
 # </details>
+#
+# > **Where people trip.** *Which regressor do I train with, and which do I evaluate with?* With two
+# > different ones, often. SPIN's training points are the 24 joints, 21 vertices and nine rows more.
+# > Its evaluation on Human3.6M and 3DPW uses none of the nine: it multiplies the posed skin by
+# > `J_regressor_h36m` $(17, 6890)$ and compares 14 of the 17. Do as the table does that you compare
+# > with.
 #
 # Both definitions on a real picture, for two fits: one that is told the detected hips, and one that
 # isn't.
@@ -730,10 +745,12 @@ print("longer ones in 100,000 random people: fewer than ten:", bool((lengths > l
 
 # %% [markdown]
 # The neutral body holds men and comes within millimetres. The female body gets the height and the
-# mass, but only with betas that hardly any woman has, and is a centimetre off even so. The betas of
-# a real SMPL file mean nothing to the course's bodies, either. Between *different meshes* (SMPL to
-# SMPL-X) there isn't even a distance vertex by vertex; one fits surface to surface, as the
-# `transfer_model` tool beside `smplx` does.
+# mass, but only with betas that hardly any woman has, and is a centimetre off even so. In 3DPW the
+# true bodies are female and male and the predictions neutral: compare meshes or joints, not betas.
+#
+# The betas of a real SMPL file mean nothing to the course's bodies, either. Between *different
+# meshes* (SMPL to SMPL-X) there isn't even a distance vertex by vertex; one fits surface to
+# surface, as the `transfer_model` tool beside `smplx` does.
 #
 # > **Where people trip.** Zero betas are the mean of the *crowd*. The average that HMR and SPIN
 # > start from (`smpl_mean_params.npz`) is another: its betas run to about 0.4.
