@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
@@ -70,9 +69,3 @@ def drop_capabilities() -> None:
             break
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     checked(LIBC.capset(header, (ctypes.c_uint32 * 6)()))
-
-
-def processor_seconds(pid: int) -> float:
-    """Processor time that a process has used, all its threads together."""
-    process_clock = (~pid << 3) | 2  # clock_getcpuclockid's encoding
-    return time.clock_gettime(process_clock)
