@@ -358,20 +358,23 @@ for distance in (2, 4, 8, 50):
 #
 # </details>
 #
-# The body below lives in the page. Turn its joints: the colours are the error from two metres in
-# front of it, computed anew by this notebook.
+# The body below lives in the page. Turn its shoulder by the sliders x, y and z, or any other joint:
+# the colours are the error from two metres in front of it, computed anew by this notebook.
 
 # %%
 facing_us = replace(reach, global_orient=torch.eye(3), transl=torch.tensor([0.0, 0.36, 0.0]))
 viewer = BodyViewer.of(
-    smpl, facing_us, alt="The body stretches an arm forward; without a kernel it has no colours."
+    smpl,
+    facing_us,
+    alt="The body stretches an arm forward; without a kernel it has no colours.",
+    joint=SMPL_24.index("right_shoulder"),
 )
 
 
 def recolour(_change: object = None, f: float = f, Z_0: float = Z_0) -> None:
     x, y, z = smpl(**vars(viewer.parameters)).vertices.T  # the viewer's z points to us
     off = f * torch.hypot(x, y) * (1 / (Z_0 - z) - 1 / Z_0).abs()
-    viewer.color(off, "error of weak perspective, px of 224", limits=(0, 20))
+    viewer.color(off, "error, px of 224", limits=(0, 20))
 
 
 viewer.observe(recolour, list(viewer.sizes))
@@ -524,10 +527,14 @@ print("as the library does:", torch.equal(trick(usual, 5000.0), theirs))
 #
 # About fifty metres, and less than three degrees. Few photos of people are taken from there: 5000
 # is a convention that makes perspective so small that the pinhole behaves like the network's camera
-# (HMR's own drawings use 500). It isn't a measurement, it belongs to 224 pixels, and the depth that
-# comes out isn't the person's. Units are metres because the body's are.
+# (HMR's own drawings use 500). It belongs to crops of 224 pixels. Units are metres because the
+# body's are.
 #
 # </details>
+#
+# > **Where people trip.** The person isn't 49.6 m away: the chosen $f$ says so, not the network.
+# > With 500 the same answer means 4.96 m, and nearly the same picture. No distance, speed or path
+# > can be read from $t_z$, and 5000 isn't the focal length of anybody's camera.
 #
 # How large is the error? Below, the body is seen from a distance that we know. Left to right: the
 # truth; weak perspective; the trick with the $f$ you choose. The curves say how far the trick is
@@ -892,11 +899,16 @@ print("Q composed is Q times the mesh:", torch.allclose(mesh @ Q.T, ways["Q comp
 # <details><summary><b>Answer</b></summary>
 #
 # Only the last. *As he is*, he hangs head down and shows his back. With $y$ negated alone he is
-# upright but **mirrored**: his left leg has become the right one. Adding $\pi$ to a component is a
-# turn by $\pi$ only if the vector already points along that axis: rotations are composed by
-# products, not by sums ([notebook 02](02_rotations.ipynb)).
+# upright but **mirrored**: his left leg has become the right one. With $\pi$ added he is a man in
+# the same pose who leans the wrong way.
 #
 # </details>
+#
+# > **Where people trip.** A body upside down in the viewer isn't mended by a sign or by a sum.
+# > Negating one axis mirrors. Adding $\pi$ to one number of an axis-angle vector is a turn by $\pi$
+# > only if the vector already points along that axis; rotations are composed by products
+# > ([notebook 02](02_rotations.ipynb)). Multiply the *vertices* by $Q$, or move the *parameters*
+# > with $R = Q$, $t = 0$ in section 1's formula, pelvis and all.
 
 # %%
 explore(
@@ -907,8 +919,8 @@ explore(
 )
 
 # %% [markdown]
-# Now a real viewer with $y$ up, with $Q$ composed. To see him fall, write `in_viewer.global_orient
-# = orient` in a new cell.
+# Now a real viewer with $y$ up, with $Q$ composed. To see him fall, add a cell with
+# `in_viewer.global_orient = orient`.
 
 # %%
 body = replace(moved(man, Q, torch.zeros(3)), transl=torch.zeros(3))
@@ -919,7 +931,7 @@ in_viewer.show()
 # ## 9. What it costs
 
 # %%
-vertices, times = smpl(**vars(man)).vertices, {}
+vertices = smpl(**vars(man)).vertices
 for name, run in {
     "pose the body": lambda: smpl(**vars(man)),
     "project its vertices": lambda: lens.project(vertices),

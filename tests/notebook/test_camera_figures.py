@@ -104,9 +104,8 @@ def test_heat_figure_colours_by_value_and_says_so():
     picture = np.asarray(front.images[0].get_array()).astype(int)
     corners = camera.project(VERTICES)
     nearly = (0.95 * corners + 0.05 * corners.mean(0)).int()  # inside of the outline
-    blueness = [int(picture[y, x, 2] - picture[y, x, 0]) for x, y in nearly.tolist()]
-    # cividis runs from blue to yellow
-    assert blueness[3] < 0 < min(blueness[:3])
+    greener = [int(picture[y, x, 1] - picture[y, x, 2]) for x, y in nearly.tolist()]
+    assert max(greener[:3]) < 0 < greener[3]  # the scale runs from violet to yellow
 
 
 def test_focal_figure_marks_the_chosen_one():

@@ -24,7 +24,7 @@ from vhlib.notebook.fit_figures import Picture, draw_bones, draw_picture
 from vhlib.notebook.palette import BLUE, GREY, ORANGE, STYLE, VERMILLION, line
 
 COLORS = (VERMILLION, BLUE, ORANGE)
-HEAT = "cividis"
+HEAT = "viridis"  # as in the body viewer
 # Where the picture's plane is drawn in a side view, as a share of the distance.
 PLANE = 0.3
 # Length of the arrow that says where a person faces in a plan, metres.
