@@ -27,9 +27,16 @@ from vhlib.body import SMPL, BodyParameters, Keypoints
 from vhlib.body.skeletons import OPENPOSE_25B, SMPL_24
 from vhlib.data.four_cameras import LIMB_JOINTS
 from vhlib.data.photos import Photo
-from vhlib.fitting import COLD_START, Fit, Stage, fit_smplify, load_pose_prior
-from vhlib.fitting.clips import fit_clip
-from vhlib.fitting.multiview import fit_views
+from vhlib.fitting import (
+    COLD_START,
+    Fit,
+    Stage,
+    fit_clip,
+    fit_smplify,
+    fit_views,
+    load_pose_prior,
+)
+from vhlib.fitting.multiview import in_world
 from vhlib.fitting.schedules import LECTURE_STAGES, SMPLIFY_2016, SPIN
 from vhlib.geometry import axis_angle_to_matrix
 from vhlib.geometry.camera_estimates import estimate_translation, similar_triangles_depth
@@ -39,7 +46,9 @@ from vhlib.notebook.clips import load_clip
 from vhlib.notebook.controls import step_through
 from vhlib.notebook.figures import show, show_photo
 from vhlib.notebook.fit_figures import body_picture, cropped, side_camera, views_figure
+from vhlib.notebook.palette import BLUE, VERMILLION
 from vhlib.notebook.replay import replay
+from vhlib.notebook.space import bones, frustum, show_space
 from vhlib.pipelines.photo import draw_overlay
 
 clip, smpl, prior = load_clip(), SMPL.load(), load_pose_prior()
@@ -384,8 +393,29 @@ print(
     "one view {:.0f}, {:.0f} mm".format(*one),
 )
 
+# %%
+shown = 2  # of the moments
+one_in_room = in_world(smpl, one_view.body_parameters, room)
+figures = {"four views": everyone.body_parameters, "one view": one_in_room}
+looks = {"four views": (BLUE, "--"), "one view": (VERMILLION, ":")}
+limb_places = torch.full((len(SMPL_24), 3), torch.nan)
+limb_places[list(limbs)] = clip.truth()[moment[shown]].float()
+strokes = [frustum(each, f"camera {index}") for index, each in enumerate(clip.cameras)]
+strokes.append(bones(limb_places, "smpl_24", "black", "reference"))
+for name, found in figures.items():
+    points = smpl.keypoints("smpl_24", **vars(found))[shown]
+    color, dash = looks[name]
+    strokes.append(bones(points, "smpl_24", color, name, dash))
+show_space(
+    strokes,
+    alt="A room from above one corner: four cameras about a skeleton of the reference. That of "
+    "four views lies on it; that of camera 1 alone leans along camera 1's line of sight.",
+)
+
 # %% [markdown]
-# So neither the body model nor the solver is what limits a single view: it is the missing depth.
+# Turn the figure until you look from camera 1: the three skeletons coincide. From the side they
+# don't. So neither the body model nor the solver is what limits a single view: it is the missing
+# depth.
 
 # %% [markdown]
 # ## 8. Where it fails
