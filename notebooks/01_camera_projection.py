@@ -325,7 +325,7 @@ perspective = f * points[:, :2] / points[:, 2:]
 weak = s * points[:, :2]
 error = (weak - perspective).norm(dim=-1)
 
-front = PerspectiveCamera(f, (112, 112), (224, 224))
+front = PerspectiveCamera(f, (112, 112), (224, 224)).resized((448, 448))  # drawn finer
 turn = torch.eye(4)  # a camera that has walked round the body, for a view from its right
 turn[:3] = torch.tensor([[0.0, 0, -1, Z_0], [0, 1, 0, 0], [1, 0, 0, Z_0]])
 show_photo(
@@ -337,7 +337,7 @@ show_photo(
         "error of weak perspective, px of 224",
     ),
     alt="The body coloured by the error, from the front and from its right. It is dark, near zero, "
-    "on trunk and legs, and bright yellow on the hand that reaches out.",
+    "on trunk and legs, green on the foot in front and yellow on the hand that reaches out.",
 )
 
 # %%
