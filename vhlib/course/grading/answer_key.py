@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import jupytext
 import numpy as np
 
 from vhlib.course.answers import answer_of
@@ -31,6 +30,21 @@ from vhlib.course.sheets import (
 ORACLE_S = 2.0
 FORMAT = b"1"
 """Goes into every fingerprint: raised when the meaning of a stored result changes."""
+
+
+@dataclass(frozen=True)
+class GradedSheet:
+    """A sheet that has a bank.
+
+    Attributes:
+        sheet: what it asks.
+        source: its file.
+        own_cells: sources of its code cells that aren't answers; they say nothing of a student.
+    """
+
+    sheet: Sheet
+    source: Path
+    own_cells: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -82,15 +96,13 @@ class AnswerKey:
         sheet: what it asks.
         parts: its functions.
         solve: the sheet's own functions, by name.
-        own_cells: sources of its code cells that aren't answers; they say nothing of a student.
-        fingerprint: of the sheet, its bank and the secret; results of the same are the same.
+        own_cells: sources of its code cells that aren't answers.
     """
 
     sheet: Sheet
     parts: tuple[Part, ...]
     solve: dict[str, Callable]
     own_cells: frozenset[str]
-    fingerprint: str
 
     def oracle(self, part: Part) -> Callable[[str, tuple, dict], object]:
         """Answers for what ``part`` builds on, for arrays that nobody vouches for."""
@@ -105,33 +117,43 @@ class AnswerKey:
         return ask
 
 
+def read_graded_sheet(source: Path) -> GradedSheet:
+    """Read a sheet.
+
+    Raises:
+        ValueError: it is at fault.
+        OSError: it can't be read.
+    """
+    import jupytext  # as slow to load as all else together, and desks don't need it
+
+    cells = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent").cells
+    own = (cell for cell in cells if cell.cell_type == "code" and not is_answer(cell))
+    return GradedSheet(read_sheet(source), source, frozenset(cell.source.strip() for cell in own))
+
+
 def fingerprint(source: Path, secret: bytes) -> str:
-    """Of a sheet, its bank and the secret, without telling any."""
+    """Of a sheet, its bank and the secret, without telling any; the same gives the same results."""
     digest = hashlib.sha256(FORMAT)
     for content in (secret, source.read_bytes(), bank_path(source).read_bytes()):
         digest.update(hashlib.sha256(content).digest())
     return digest.hexdigest()
 
 
-def read_answer_key(source: Path, secret: bytes) -> AnswerKey:
-    """Everything that grades the sheet at ``source``, its hidden cases drawn by ``secret``.
+def read_answer_key(graded: GradedSheet, secret: bytes) -> AnswerKey:
+    """Everything that grades a sheet, its hidden cases drawn by ``secret``.
 
     Raises:
-        ValueError: the sheet or its bank is at fault, or an answer of the sheet's own fails.
-        OSError: one of them can't be read.
+        ValueError: the bank is at fault, or an answer of the sheet's own fails.
+        OSError: the bank can't be read.
     """
-    sheet = read_sheet(source)
+    sheet = graded.sheet
     solve = references(sheet)
     parts = []
-    for function, exercise in paired(sheet, load_bank(bank_path(source))):
+    for function, exercise in paired(sheet, load_bank(bank_path(graded.source))):
         cases = tuple(drawn_cases(exercise, sheet.name, secret, HIDDEN_ROUNDS))
         solved = (answer_of(solve[function.name], case, exercise.framework) for case in cases)
         parts.append(Part(function, exercise, cases, tuple(solved)))
-    cells = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent").cells
-    own = (
-        cell.source.strip() for cell in cells if cell.cell_type == "code" and not is_answer(cell)
-    )
-    return AnswerKey(sheet, tuple(parts), solve, frozenset(own), fingerprint(source, secret))
+    return AnswerKey(sheet, tuple(parts), solve, graded.own_cells)
 
 
 @contextmanager

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vhlib.course.bank import PUBLIC_SECRET
-from vhlib.course.grading.answer_key import fingerprint, read_answer_key
+from vhlib.course.grading.answer_key import (
+    GradedSheet,
+    fingerprint,
+    read_answer_key,
+    read_graded_sheet,
+)
 from vhlib.course.grading.desks import Job, outcomes
 from vhlib.course.grading.feedback import feedback_page
 from vhlib.course.grading.grades import (
@@ -25,7 +30,7 @@ from vhlib.course.grading.grades import (
 from vhlib.course.grading.sandbox import Sandbox
 from vhlib.course.grading.scoring import NOT_ATTEMPTED, UNGRADABLE, PartResult
 from vhlib.course.grading.submissions import Submission, find_submissions, natural
-from vhlib.course.sheets import Sheet, bank_path, read_sheet
+from vhlib.course.sheets import Sheet, bank_path
 
 MIN_SECRET_BYTES = 16
 Say = Callable[[str], None]
@@ -37,15 +42,13 @@ class Assignment:
 
     Attributes:
         submissions: holds a folder for each student.
-        sheets: the sheets with a bank, by name.
-        sources: their files.
+        sheets: the sheets that have a bank, by name.
         secret: draws the hidden cases.
         found: what was handed in.
     """
 
     submissions: Path
-    sheets: dict[str, Sheet]
-    sources: dict[str, Path]
+    sheets: dict[str, GradedSheet]
     secret: bytes
     found: tuple[Submission, ...]
 
@@ -94,7 +97,8 @@ def grade_submissions(
     pending, paths = [], {}
     out.mkdir(parents=True, exist_ok=True)
     prints = {
-        name: fingerprint(source, assignment.secret) for name, source in assignment.sources.items()
+        name: fingerprint(graded.source, assignment.secret)
+        for name, graded in assignment.sheets.items()
     }
     for number, submission in enumerate(assignment.found):
         if submission.problem:
@@ -104,10 +108,10 @@ def grade_submissions(
         if recorded := read_record(paths[number]):
             results[number] = recorded
         else:
-            source = assignment.sources[submission.sheet]
-            pending.append(Job(number, source, submission.content))
-    for source in {job.source: None for job in pending}:
-        read_answer_key(source, assignment.secret)  # a fault of the sheet's is told once, here
+            graded = assignment.sheets[submission.sheet]
+            pending.append(Job(number, graded, submission.content))
+    for graded in {job.graded.source: job.graded for job in pending}.values():
+        read_answer_key(graded, assignment.secret)  # a fault of the sheet's is told once, here
     done = len(results) - len(pending)
     for outcome in outcomes(pending, jobs, assignment.secret):
         submission = assignment.found[outcome.number]
@@ -129,7 +133,7 @@ def ungradable_results(
     status = f"{UNGRADABLE}: {why}"
     if submission.sheet is None:
         return (PartResult("", None, 0, status),)
-    functions = assignment.sheets[submission.sheet].functions
+    functions = assignment.sheets[submission.sheet].sheet.functions
     return tuple(PartResult(f.name, None, f.points, status) for f in functions)
 
 
@@ -151,7 +155,9 @@ def class_results(
     for student in assignment.students:
         for sheet in used:
             own = attempts.get((student, sheet))
-            graded.append(kept(own, keep) if own else absent(student, assignment.sheets[sheet]))
+            graded.append(
+                kept(own, keep) if own else absent(student, assignment.sheets[sheet].sheet)
+            )
         graded += [stray for stray in strays if stray.student == student]
     return graded
 
@@ -175,15 +181,15 @@ def read_assignment(submissions: Path, solutions: Path, secret: Path | None) -> 
     }
     if not sources:
         raise ValueError(f"{solutions} holds no sheets: run vh grade in a checkout of the course")
-    sheets = {name: read_sheet(path) for name, path in sources.items()}
+    sheets = {name: read_graded_sheet(path) for name, path in sources.items()}
     for stray in sorted(submissions.glob("*.ipynb")):
         place = f"{submissions}/STUDENT/NN_name.ipynb"
         raise ValueError(f"{stray} lies in no student's folder, expected {place}")
-    names = {name: [f.name for f in sheet.functions] for name, sheet in sheets.items()}
+    names = {name: [f.name for f in graded.sheet.functions] for name, graded in sheets.items()}
     found = tuple(find_submissions(submissions, names))
     if not found:
         raise ValueError(f"{submissions} holds no notebooks, expected STUDENT/NN_name.ipynb in it")
-    return Assignment(submissions, sheets, sources, read_secret(secret), found)
+    return Assignment(submissions, sheets, read_secret(secret), found)
 
 
 def read_secret(path: Path | None) -> bytes:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from vhlib.course.grading.answer_key import AnswerKey, read_answer_key
+from vhlib.course.grading.answer_key import AnswerKey, GradedSheet, read_answer_key
 from vhlib.course.grading.child.confinement import address_space
 from vhlib.course.grading.sandbox import Sandbox
 from vhlib.course.grading.scoring import PartResult, score_notebook
@@ -28,7 +28,7 @@ class Job:
     """A notebook to grade: which one, against which sheet, and its bytes."""
 
     number: int
-    source: Path
+    graded: GradedSheet
     content: bytes
 
 
@@ -121,9 +121,9 @@ def work(pipe: Connection, secret: bytes) -> None:
 def grade(job: Job, secret: bytes, keys: dict, sandboxes: dict, stack) -> Outcome:
     """One job; a key is read, and a worker started, when first needed."""
     try:
-        if job.source not in keys:
-            keys[job.source] = read_answer_key(job.source, secret)
-        key = keys[job.source]
+        if job.graded.source not in keys:
+            keys[job.graded.source] = read_answer_key(job.graded, secret)
+        key = keys[job.graded.source]
         for framework in {part.exercise.framework for part in key.parts} - set(sandboxes):
             sandboxes[framework] = stack.enter_context(Sandbox(framework))
         with warnings.catch_warnings():
