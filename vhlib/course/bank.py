@@ -40,8 +40,8 @@ class Case:
 
     name: str
     inputs: tuple
-    tolerance: float = DEFAULT_TOLERANCE
-    scale: float | None = None
+    tolerance: float | int = DEFAULT_TOLERANCE
+    scale: float | int | None = None
     gradients: tuple[int, ...] = ()
 
 
@@ -86,7 +86,7 @@ class Exercise:
     hints: tuple[str, str, str]
     builds_on: tuple[str, ...] = ()
     framework: str = "numpy"
-    seconds: float = 2.0
+    seconds: float | int = 2.0
     drawing: str | None = None
 
 

@@ -53,7 +53,7 @@ class PublicExercise:
     hints: tuple[str, ...]
     builds_on: tuple[str, ...]
     framework: str
-    seconds: float
+    seconds: float | int
     drawing: str | None
 
 

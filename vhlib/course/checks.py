@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from pathlib import Path
+from typing import Any
 
 from vhlib.course.check_files import (
     FOLDER,
@@ -50,7 +51,7 @@ class OpenSheet:
         self._reports: dict[str, Report] = {}
         self._hints = dict.fromkeys(self._exercises, 0)
 
-    def check(self, function: Callable) -> None:
+    def check(self, function: Any) -> None:
         """Try ``function`` on the public cases and print what came of it.
 
         Where a case fails and can be drawn, the answer is drawn beside the expected one.
@@ -63,7 +64,7 @@ class OpenSheet:
         if report.failure is not None:
             _draw(exercise, report.failure.public, report.failure.answer)
 
-    def hint(self, function: Callable, number: int | None = None) -> None:
+    def hint(self, function: Any, number: int | None = None) -> None:
         """Print hint 1, 2 or 3 for ``function``; without a number, the next one."""
         exercise = self._exercise(function)
         if exercise is None:
@@ -76,7 +77,7 @@ class OpenSheet:
         self._hints[exercise.name] = wanted
         print(f"Hint {wanted} of {count} for {exercise.name}: {exercise.hints[wanted - 1]}")
 
-    def draw(self, function: Callable) -> None:
+    def draw(self, function: Any) -> None:
         """Draw the answer to the first public case beside the expected one, right or wrong."""
         exercise = self._exercise(function)
         if exercise is None or not self._is_attempted(exercise, function):
@@ -87,7 +88,7 @@ class OpenSheet:
         else:
             _draw(exercise, exercise.cases[0], exercise.cases[0].expected)
 
-    def ready(self, *functions: Callable) -> bool:
+    def ready(self, *functions: Any) -> bool:
         """Whether all of ``functions`` pass their public checks; if not, print what is missing.
 
         For a cell that uses them: ``if sheet.ready(project): ...``.
@@ -116,7 +117,7 @@ class OpenSheet:
         if importlib.util.find_spec("google") and importlib.util.find_spec("google.colab"):
             _download_from_colab(Path(f"{self.name}.ipynb"))
 
-    def _exercise(self, function: Callable) -> PublicExercise | None:
+    def _exercise(self, function: Any) -> PublicExercise | None:
         """The exercise that ``function`` answers; a line and None if it answers none."""
         name = getattr(function, "__name__", None)
         if callable(function) and name in self._exercises:

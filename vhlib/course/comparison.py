@@ -97,7 +97,7 @@ def sum_weights(size: int) -> np.ndarray:
 
 
 def _compare_array(
-    answer: Any, expected: np.ndarray, tolerance: float, scale: float | None
+    answer: Any, expected: np.ndarray, tolerance: float | int, scale: float | int | None
 ) -> Verdict:
     """Judge one array or number."""
     if not isinstance(answer, np.ndarray | np.generic | float | int):

@@ -6,6 +6,7 @@ import linecache
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from vhlib.course.answers import answer_of
 from vhlib.course.bank import Case
@@ -97,17 +98,21 @@ def is_like(answer: Answer, mistaken: Answer, case: Case) -> bool:
     return compare_answers(answer, mistaken, case).passed
 
 
-def says_nothing(function: Callable) -> bool:
+def says_nothing(function: Any) -> bool:
     """Whether a function's body is empty but for a docstring."""
-
-    def bare():
-        pass
-
-    def documented():
-        """Say nothing."""
-
     code = getattr(function, "__code__", None)
-    return code is not None and code.co_code in (bare.__code__.co_code, documented.__code__.co_code)
+    return code is not None and code.co_code in (_BARE, _DOCUMENTED)
+
+
+def _code(body: str) -> bytes:
+    """What this Python makes of a function's body."""
+    names: dict[str, Any] = {}
+    exec(f"def function():\n    {body}", names)
+    return names["function"].__code__.co_code
+
+
+_BARE, _DOCUMENTED = _code("pass"), _code("'Say nothing.'")
+_STUB = _code("raise NotImplementedError('this is still to be written')")
 
 
 def _trial(exercise: PublicExercise, function: Callable, public: PublicCase) -> Trial:
@@ -151,20 +156,12 @@ def _unwritten(exercise: PublicExercise, function: Callable, error: BaseExceptio
     line = f"{exercise.name}: not attempted"
     if called in exercise.builds_on:
         line = f"{exercise.name}: it calls {called}, which is still to be written"
-    elif len(getattr(function, "__code__", _stub.__code__).co_code) > _STUB_LENGTH:
+    elif hasattr(function, "__code__") and len(function.__code__.co_code) > len(_STUB):
         line += " (its line raise NotImplementedError is still there)"
     return Report(exercise.name, NOT_ATTEMPTED, (line,))
 
 
-def _stub() -> None:
-    """Be as long as a stub."""
-    raise NotImplementedError("this is still to be written")
-
-
-_STUB_LENGTH = len(_stub.__code__.co_code)
-
-
-def _too_long(seconds: float, stopped: bool) -> str:
+def _too_long(seconds: float | int, stopped: bool) -> str:
     """What to say when the time is up."""
     if stopped:
         return f"still running after {seconds:g} s, so it was stopped: does its loop end?"

@@ -24,7 +24,7 @@ class TimeIsUp(BaseException):
     stopped = True
 
 
-def call_within(seconds: float, call: Callable[[], Result]) -> Result:
+def call_within(seconds: float | int, call: Callable[[], Result]) -> Result:
     """What ``call`` returns or raises, if it does so in time.
 
     It runs in a thread of its own, so that the caller can wait for it with a limit, and an
