@@ -20,7 +20,8 @@ from vhlib.data.photos import Photo
 from vhlib.files import write_atomically
 from vhlib.fitting import fit_smplify
 from vhlib.notebook.figures import JPEG_QUALITY, encoded
-from vhlib.notebook.fit_figures import body_picture, draw_keypoints, draw_picture, side_camera
+from vhlib.notebook.fit_figures import draw_keypoints, draw_picture, side_camera
+from vhlib.notebook.mesh_pictures import body_picture
 from vhlib.pipelines.photo import draw_overlay
 
 CAMERA, FRAME = 1, 60

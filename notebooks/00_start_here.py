@@ -39,7 +39,6 @@ from vhlib.notebook.clips import load_clip
 from vhlib.notebook.controls import explore, upload_photo
 from vhlib.notebook.figures import show, show_photo
 from vhlib.notebook.fit_figures import (
-    body_picture,
     cropped,
     energy_figure,
     error_figure,
@@ -47,6 +46,7 @@ from vhlib.notebook.fit_figures import (
     side_camera,
     views_figure,
 )
+from vhlib.notebook.mesh_pictures import body_picture
 from vhlib.pipelines.photo import draw_overlay, fit_photo
 
 # %% [markdown]

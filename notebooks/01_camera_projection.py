@@ -44,7 +44,6 @@ from vhlib.notebook.camera_figures import (
     flattened,
     focal_figure,
     heat_figure,
-    mesh_picture,
     rays_figure,
     skeletons_figure,
     triads_figure,
@@ -54,6 +53,7 @@ from vhlib.notebook.clips import load_clip
 from vhlib.notebook.controls import explore
 from vhlib.notebook.figures import show, show_photo
 from vhlib.notebook.fit_figures import views_figure
+from vhlib.notebook.mesh_pictures import mesh_picture
 from vhlib.notebook.viewer import BodyViewer
 from vhlib.pipelines.photo import draw_overlay
 

@@ -47,12 +47,12 @@ from vhlib.notebook.controls import explore
 from vhlib.notebook.figures import show, show_photo
 from vhlib.notebook.shape_figures import (
     floor_shift,
-    mesh_picture,
     meshes_figure,
     points_figure,
     regressor_figure,
     room_camera,
     spectrum_figure,
+    standing_picture,
     tape_figure,
 )
 from vhlib.notebook.viewer import BodyViewer
@@ -512,7 +512,7 @@ def two_ways(degrees: float) -> Figure:
     body, camera = smpl(**bent(degrees)), room_camera(1.2, enlarged=3)
     points = {"J_regressor @ posed skin": J_regressor @ body.vertices, "true joints": body.joints}
     shift, corner = floor_shift(body.vertices), torch.tensor([180.0, 360.0])
-    picture = mesh_picture(body.vertices, faces, camera, opacity=0.45)[360:860, 180:600]
+    picture = standing_picture(body.vertices, faces, camera, opacity=0.45)[360:860, 180:600]
     chosen, title = SMPL_24.indices(*leg), f"bent by {degrees:g} degrees"
     pixels = {name: camera.project(xyz[chosen] + shift) - corner for name, xyz in points.items()}
     return points_figure({title: picture}, {title: pixels})

@@ -39,13 +39,13 @@ from vhlib.notebook.clips import load_clip
 from vhlib.notebook.controls import explore
 from vhlib.notebook.figures import show, show_photo
 from vhlib.notebook.fit_figures import crop_window, cropped, views_figure
+from vhlib.notebook.mesh_pictures import mesh_picture
 from vhlib.notebook.skinning_figures import (
     ColoredMesh,
     camera_towards,
     chain_figure,
     close_ups_figure,
     colored_figure,
-    mesh_picture,
     radius_figure,
     ring_figure,
     turn_figure,

@@ -41,7 +41,8 @@ from vhlib.notebook.body_figures import (
 from vhlib.notebook.clips import load_clip
 from vhlib.notebook.controls import explore, switches
 from vhlib.notebook.figures import show, show_photo
-from vhlib.notebook.fit_figures import body_picture, cropped, side_camera, views_figure
+from vhlib.notebook.fit_figures import cropped, side_camera, views_figure
+from vhlib.notebook.mesh_pictures import body_picture
 from vhlib.notebook.prior_figures import bump_figure, hinge_figure
 from vhlib.notebook.term_switches import switched
 from vhlib.pipelines.photo import draw_overlay

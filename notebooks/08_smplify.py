@@ -45,7 +45,8 @@ from vhlib.notebook.clip_figures import depth_figure, frames_figure
 from vhlib.notebook.clips import load_clip
 from vhlib.notebook.controls import step_through
 from vhlib.notebook.figures import show, show_photo
-from vhlib.notebook.fit_figures import body_picture, cropped, side_camera, views_figure
+from vhlib.notebook.fit_figures import cropped, side_camera, views_figure
+from vhlib.notebook.mesh_pictures import body_picture
 from vhlib.notebook.palette import BLUE, VERMILLION
 from vhlib.notebook.replay import replay
 from vhlib.notebook.space import bones, frustum, show_space

@@ -17,12 +17,12 @@ from vhlib.notebook.camera_figures import (
     flattened,
     focal_figure,
     heat_figure,
-    mesh_picture,
     rays_figure,
     skeletons_figure,
     triads_figure,
     walk_figure,
 )
+from vhlib.notebook.mesh_pictures import mesh_picture
 
 # A tetrahedron before the camera, its fourth corner towards it.
 VERTICES = torch.tensor([[-0.5, -0.4, 2.0], [0.5, -0.4, 2.2], [0.0, 0.6, 2.1], [0.1, 0.0, 1.4]])

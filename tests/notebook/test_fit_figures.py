@@ -17,7 +17,6 @@ from vhlib.geometry import PerspectiveCamera, axis_angle_to_matrix
 from vhlib.notebook.clips import stand_in_clip
 from vhlib.notebook.fit_figures import (
     LIMBS,
-    body_picture,
     crop_window,
     cropped,
     energy_figure,
@@ -27,6 +26,7 @@ from vhlib.notebook.fit_figures import (
     used_points,
     views_figure,
 )
+from vhlib.notebook.mesh_pictures import body_picture
 
 
 @pytest.fixture(scope="module")

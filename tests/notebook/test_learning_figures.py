@@ -14,9 +14,9 @@ from vhlib.notebook.learning_figures import (
     components_figure,
     field_colors,
     field_figure,
+    framed_picture,
     framing_camera,
     likeness_figure,
-    mesh_picture,
     regressor_figure,
     ridge_figure,
 )
@@ -46,7 +46,7 @@ def test_the_frame_is_as_high_as_asked_about_the_point(yaw):
 
 
 def test_a_mesh_stands_in_the_middle_wherever_it_was(smpl):
-    here, there = (mesh_picture(smpl.v_template + step, smpl.faces) for step in (0.0, 5.0))
+    here, there = (framed_picture(smpl.v_template + step, smpl.faces) for step in (0.0, 5.0))
     np.testing.assert_allclose(here.astype(float), there.astype(float), atol=3)
     rows = np.nonzero((here < 250).any((1, 2)))[0]
     assert abs(rows.mean() - WINDOW[1] / 2) < 2
@@ -69,7 +69,7 @@ def test_a_field_is_seen_where_it_is(smpl):
     assert bar.get_ylabel() == "distance, mm"
     assert bar.get_ylim() == (0, 10)
     np.testing.assert_array_equal(
-        bare.images[0].get_array(), mesh_picture(smpl.v_template, smpl.faces)
+        bare.images[0].get_array(), framed_picture(smpl.v_template, smpl.faces)
     )
     picture = np.asarray(colored.images[0].get_array()).astype(float)
     body, middle = (picture < 250).any(2), WINDOW[0] // 2

@@ -13,12 +13,12 @@ from vhlib.body.measurements import Measurements, measure_body
 from vhlib.body.skeletons import SMPL_24
 from vhlib.notebook.shape_figures import (
     floor_shift,
-    mesh_picture,
     meshes_figure,
     points_figure,
     regressor_figure,
     room_camera,
     spectrum_figure,
+    standing_picture,
     tape_figure,
 )
 
@@ -47,7 +47,7 @@ def scattered(figure: Figure, axes: int) -> list[np.ndarray]:
 def test_bodies_stand_on_one_floor_and_the_taller_one_is_higher(smpl):
     small, tall = (smpl(betas=torch.eye(10)[0] * b).vertices for b in (-2.0, 2.0))
     lifted = tall + torch.tensor([0.0, 3.0, 0.0])
-    small_rows, tall_rows = (rows_of_body(mesh_picture(v, smpl.faces)) for v in (small, lifted))
+    small_rows, tall_rows = (rows_of_body(standing_picture(v, smpl.faces)) for v in (small, lifted))
     assert abs(int(small_rows.max()) - int(tall_rows.max())) <= 2
     assert tall_rows.min() < small_rows.min() - 20
 

@@ -12,6 +12,7 @@ import torch
 from vhlib.body import SMPL, BodyParameters
 from vhlib.body.skeletons import SMPL_24
 from vhlib.geometry import axis_angle_to_matrix
+from vhlib.notebook.mesh_pictures import mesh_picture
 from vhlib.notebook.skinning_figures import (
     CHAIN_YAW,
     ColoredMesh,
@@ -19,7 +20,6 @@ from vhlib.notebook.skinning_figures import (
     chain_figure,
     close_ups_figure,
     colored_figure,
-    mesh_picture,
     radius_figure,
     ring_figure,
     turn_figure,

@@ -72,7 +72,8 @@ class Page:
         if PLOTLY in data:
             self.has_plotly = True
             words = escape(data.get("text/plain", "A figure."), quote=True)
-            return f'<div class="plotly-figure" role="img" aria-label="{words}">{inlined(data[PLOTLY])}</div>'
+            opening = f'<div class="plotly-figure" role="img" aria-label="{words}">'
+            return f"{opening}{inlined(data[PLOTLY])}</div>"
         light = lightened(output)
         return "" if light is None else self.still(light, is_control=bool(view))
 

@@ -16,7 +16,7 @@ from vhlib.body.capsules import Spheres
 from vhlib.body.point_regressor import PointRegressor
 from vhlib.geometry import PerspectiveCamera
 from vhlib.geometry.rendering import overlay, render_shaded
-from vhlib.notebook.fit_figures import Picture, body_picture
+from vhlib.notebook.mesh_pictures import Picture, body_picture, camera_facing
 from vhlib.notebook.palette import STYLE
 
 # Of the small pictures: pixels, focal length in pixels, metres from the camera, turn to the side.
@@ -63,11 +63,7 @@ def small_picture(smpl: SMPL, body: BodyParameters, yaw: float = YAW) -> Picture
 
 def front_camera(yaw: float = YAW) -> PerspectiveCamera:
     """A camera that looks at the origin of a world with y up, turned by ``yaw`` about y."""
-    cosine, sine = torch.cos(torch.tensor(yaw)), torch.sin(torch.tensor(yaw))
-    T = torch.eye(4)
-    T[:3, :3] = torch.tensor([[cosine, 0.0, -sine], [0.0, -1.0, 0.0], [-sine, 0.0, -cosine]])
-    T[2, 3] = DISTANCE
-    return PerspectiveCamera(FOCAL, (PANEL[0] / 2, PANEL[1] / 2), PANEL, T)
+    return camera_facing(torch.zeros(3), DISTANCE, FOCAL, PANEL, yaw)
 
 
 @torch.no_grad()

@@ -20,7 +20,8 @@ from vhlib.body import Keypoints
 from vhlib.body.skeletons import Skeleton
 from vhlib.geometry import Crop, PerspectiveCamera
 from vhlib.geometry.rendering import overlay, render_shaded
-from vhlib.notebook.fit_figures import Picture, draw_bones, draw_picture
+from vhlib.notebook.fit_figures import draw_bones, draw_picture
+from vhlib.notebook.mesh_pictures import Picture
 from vhlib.notebook.palette import BLUE, GREY, ORANGE, STYLE, VERMILLION, line
 
 COLORS = (VERMILLION, BLUE, ORANGE)
@@ -88,16 +89,6 @@ def skeletons_figure(
             draw_bones(axes, pixels, of, color)
             axes.set_title(title)
     return figure
-
-
-def mesh_picture(
-    vertices: Float[Tensor, "V 3"], faces: Int[Tensor, "F 3"], camera: PerspectiveCamera
-) -> Picture:
-    """A mesh on white."""
-    picture = render_shaded(vertices, faces, camera, supersampling=2)
-    width, height = camera.image_size
-    white = torch.full((height, width, 3), 255, dtype=torch.uint8)
-    return overlay(white, picture).numpy()
 
 
 def flattened(vertices: Float[Tensor, "V 3"], depth: float | Tensor) -> Float[Tensor, "V 3"]:

@@ -14,7 +14,8 @@ from vhlib.body import SMPL, BodyParameters
 from vhlib.data.four_cameras import FourCameraClip
 from vhlib.data.photos import Photo
 from vhlib.notebook.clips import StandInClip
-from vhlib.notebook.fit_figures import body_picture, cropped, side_camera
+from vhlib.notebook.fit_figures import cropped, side_camera
+from vhlib.notebook.mesh_pictures import body_picture
 from vhlib.notebook.palette import STYLE, line
 from vhlib.pipelines.photo import draw_overlay
 

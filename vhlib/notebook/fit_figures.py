@@ -15,14 +15,14 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from vhlib.body import SMPL, BodyParameters, Keypoints
+from vhlib.body import SMPL, Keypoints
 from vhlib.body.keypoints import MIN_CONFIDENCE
 from vhlib.body.skeletons import OPENPOSE_25B, Skeleton, get_skeleton
 from vhlib.data.four_cameras import LIMB_JOINTS
 from vhlib.fitting import Fit
 from vhlib.fitting.observations import usable_keypoints
 from vhlib.geometry import PerspectiveCamera
-from vhlib.geometry.rendering import overlay, render_shaded
+from vhlib.notebook.mesh_pictures import Picture
 from vhlib.notebook.palette import BLUE, GREY, ORANGE, SKY, STYLE, VERMILLION, look
 
 SIDES = {"left": SKY, "right": ORANGE}
@@ -36,8 +36,6 @@ LIMBS = Skeleton(
 
 # Room about the person in a picture, as a share of the person's height.
 MARGIN = 0.07
-
-Picture = UInt8[np.ndarray, "H W 3"]
 
 
 def views_figure(panels: Mapping[str, Picture], height: float = 5.0) -> Figure:
@@ -154,17 +152,6 @@ def side_camera(
         image_size=image_size,
         T_camera_world=transform,
     )
-
-
-def body_picture(
-    smpl: SMPL, parameters: BodyParameters, camera: PerspectiveCamera, opacity: float = 1.0
-) -> Picture:
-    """The body on white."""
-    with torch.no_grad():
-        vertices = smpl(**vars(parameters)).vertices
-    picture = render_shaded(vertices, smpl.faces, camera, supersampling=2)
-    white = torch.full((*picture.shape[:2], 3), 255, dtype=torch.uint8)
-    return overlay(white, picture, opacity).numpy()
 
 
 def cropped(picture: Picture, keypoints: Keypoints) -> UInt8[np.ndarray, "height width 3"]:

@@ -22,7 +22,6 @@ from vhlib.body.skeletons import get_skeleton
 from vhlib.notebook.controls import display_widget, host_metadata
 from vhlib.notebook.figures import JPEG_QUALITY, encoded, require_words
 from vhlib.notebook.fit_figures import (
-    Picture,
     crop_window,
     draw_bones,
     draw_keypoints,
@@ -30,6 +29,7 @@ from vhlib.notebook.fit_figures import (
     point_colors,
     used_points,
 )
+from vhlib.notebook.mesh_pictures import Picture
 
 # Room about the person to drag points into, as a share of the person's height.
 MARGIN = 0.15

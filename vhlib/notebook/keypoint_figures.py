@@ -13,7 +13,8 @@ from torch import Tensor
 
 from vhlib.body import Keypoints
 from vhlib.fitting.robust import RobustKernel
-from vhlib.notebook.fit_figures import Picture, draw_keypoints, draw_picture, used_points
+from vhlib.notebook.fit_figures import draw_keypoints, draw_picture, used_points
+from vhlib.notebook.mesh_pictures import Picture
 from vhlib.notebook.palette import BLUE, STYLE, VERMILLION, line, look
 
 

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vhlib.geometry import PerspectiveCamera
-from vhlib.geometry.rendering import CLAY, overlay, render_shaded
-from vhlib.notebook.body_figures import DISTANCE, front_camera
-from vhlib.notebook.fit_figures import Picture
+from vhlib.geometry.rendering import CLAY
+from vhlib.notebook.body_figures import DISTANCE
+from vhlib.notebook.mesh_pictures import Color, Picture, camera_facing, mesh_picture
 from vhlib.notebook.palette import BLUE, GREY, STYLE, VERMILLION, line, look
 
 FIELD_COLORS = "YlGnBu"  # pale yellow to dark blue: told apart with any colour vision, and in grey
@@ -31,32 +31,24 @@ def framing_camera(
     middle: Float[Tensor, " 3"], metres: float | int = BODY_HEIGHT, yaw: float = 0.0
 ) -> PerspectiveCamera:
     """A camera before the body that shows ``metres`` of it from top to bottom about a point."""
-    view = front_camera(yaw)
-    T = view.T_camera_world.clone()
-    T[:3, 3] = T[:3, 3] - T[:3, :3] @ middle.to(T)
-    width, height = WINDOW
-    return PerspectiveCamera(height * DISTANCE / metres, (width / 2, height / 2), WINDOW, T)
+    return camera_facing(middle, DISTANCE, WINDOW[1] * DISTANCE / metres, WINDOW, yaw)
 
 
-def mesh_picture(
+def framed_picture(
     vertices: Float[Tensor, "V 3"],
     faces: Int[Tensor, "F 3"],
     camera: PerspectiveCamera | None = None,
-    colors: Float[Tensor, "V 3"] | None = None,
+    color: Color = CLAY,
 ) -> Picture:
     """One mesh on white; without a camera the whole body from the front."""
     middle = (vertices.amin(0) + vertices.amax(0)) / 2
-    view = framing_camera(middle) if camera is None else camera
-    shown = CLAY if colors is None else colors.float()
-    picture = render_shaded(vertices.float(), faces, view, color=shown, supersampling=2)
-    white = torch.full((*picture.shape[:2], 3), 255, dtype=torch.uint8)
-    return overlay(white, picture).numpy()
+    return mesh_picture(vertices, faces, camera or framing_camera(middle), color)
 
 
 def field_colors(millimetres: Float[Tensor, " V"], largest: float | int) -> Float[Tensor, "V 3"]:
     """A colour for each vertex: pale at zero, dark at ``largest`` and beyond."""
     share = (millimetres / largest).clamp(0, 1).numpy()
-    return torch.from_numpy(colormaps[FIELD_COLORS](share)[:, :3])
+    return torch.from_numpy(colormaps[FIELD_COLORS](share)[:, :3]).float()
 
 
 def field_figure(
@@ -75,8 +67,8 @@ def field_figure(
             1, len(panels), figsize=(3.4 * len(panels), 3.9), squeeze=False, layout="constrained"
         )
         for axes, (title, (mesh, values)) in zip(row[0], panels.items(), strict=True):
-            colors = None if values is None else field_colors(values, largest)
-            axes.imshow(mesh_picture(mesh, faces, camera, colors))
+            color = CLAY if values is None else field_colors(values, largest)
+            axes.imshow(framed_picture(mesh, faces, camera, color))
             axes.set_title(title, fontsize=12)
             axes.axis("off")
         scale = ScalarMappable(Normalize(0, largest), FIELD_COLORS)
@@ -134,7 +126,7 @@ def regressor_figure(
     Positive weights are blue discs, negative ones orange crosses, a star is the joint.
     """
     camera = framing_camera(joint, metres, yaw=0.4)
-    picture, star = mesh_picture(mesh, faces, camera), camera.project(joint[None].float())
+    picture, star = framed_picture(mesh, faces, camera), camera.project(joint[None].float())
     with plt.rc_context(STYLE):
         figure, row = plt.subplots(
             1, len(weights), figsize=(4.2 * len(weights), 4.6), squeeze=False, layout="constrained"

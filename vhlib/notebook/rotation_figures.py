@@ -17,7 +17,7 @@ from vhlib.body import SMPL, BodyParameters
 from vhlib.body.skeletons import SMPL_24
 from vhlib.geometry import axis_angle_to_matrix
 from vhlib.notebook.body_figures import front_camera
-from vhlib.notebook.fit_figures import Picture, body_picture
+from vhlib.notebook.mesh_pictures import Picture, body_picture
 from vhlib.notebook.palette import BLUE, GREEN, GREY, STYLE, VERMILLION, line
 
 AXES = {"x": VERMILLION, "y": GREEN, "z": BLUE}

@@ -17,9 +17,9 @@ from vhlib.body import SMPL
 from vhlib.body.measurements import Measurements, measure_body
 from vhlib.body.skeletons import SMPL_24
 from vhlib.geometry import PerspectiveCamera
-from vhlib.geometry.rendering import CLAY, overlay, render_shaded
+from vhlib.geometry.rendering import CLAY
 from vhlib.notebook.body_figures import PANEL, YAW, front_camera
-from vhlib.notebook.fit_figures import Picture
+from vhlib.notebook.mesh_pictures import Color, Picture, mesh_picture
 from vhlib.notebook.palette import BLUE, GREY, STYLE, VERMILLION, look
 
 # Metres from the middle of a picture down to the floor, and how much smaller than in
@@ -62,7 +62,7 @@ def meshes_figure(
             axes.axis("off")
         for axes, (title, vertices) in zip(grid.flat, meshes.items(), strict=False):
             colors = _colors(values[title] / largest) if title in values else CLAY
-            axes.imshow(mesh_picture(vertices, faces, colors=colors))
+            axes.imshow(standing_picture(vertices, faces, color=colors))
             axes.set_title(title, fontsize=12)
         if values:
             scale = plt.cm.ScalarMappable(plt.Normalize(0, largest), SCALE)
@@ -70,18 +70,16 @@ def meshes_figure(
     return figure
 
 
-def mesh_picture(
+def standing_picture(
     vertices: Float[Tensor, "V 3"],
     faces: Int[Tensor, "F 3"],
     camera: PerspectiveCamera | None = None,
-    colors: tuple[float, ...] | Float[Tensor, "V 3"] = CLAY,
+    color: Color = CLAY,
     opacity: float = 1.0,
 ) -> Picture:
     """A mesh on white, its lowest point on the floor."""
     placed = vertices + floor_shift(vertices)
-    picture = render_shaded(placed, faces, camera or room_camera(), colors, supersampling=2)
-    white = torch.full((*picture.shape[:2], 3), 255, dtype=torch.uint8)
-    return overlay(white, picture, opacity).numpy()
+    return mesh_picture(placed, faces, camera or room_camera(), color, opacity)
 
 
 def room_camera(yaw: float = YAW, enlarged: float | int = 1.0) -> PerspectiveCamera:
@@ -127,7 +125,7 @@ def tape_figure(smpl: SMPL, betas: Float[Tensor, " S"], cloud: Measurements) -> 
         figure, (left, right) = plt.subplots(
             1, 2, figsize=(9, 4.4), width_ratios=(0.8, 1), layout="constrained"
         )
-        left.imshow(mesh_picture(vertices, smpl.faces, room_camera(enlarged=LARGE)))
+        left.imshow(standing_picture(vertices, smpl.faces, room_camera(enlarged=LARGE)))
         left.axis("off")
         left.set_title(f"length of betas {betas.norm():.1f}")
         right.scatter(100 * cloud.height, cloud.mass, s=10, color=GREY, label="random betas")
@@ -155,7 +153,7 @@ def regressor_figure(smpl: SMPL, joint: str, betas: Float[Tensor, " S"]) -> Figu
         for axes, (name, yaw) in zip(row, {"front": 0.0, "side": np.pi / 2}.items(), strict=True):
             camera = room_camera(yaw, LARGE)
             axes.imshow(
-                mesh_picture(body.vertices, smpl.faces, camera, opacity=SEE_THROUGH),
+                standing_picture(body.vertices, smpl.faces, camera, opacity=SEE_THROUGH),
                 extent=(0, camera.image_size[0], camera.image_size[1], 0),
             )
             dots = camera.project(body.vertices[used] + shift)

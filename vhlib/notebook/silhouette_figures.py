@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from vhlib.metrics import iou
-from vhlib.notebook.fit_figures import Picture
+from vhlib.notebook.mesh_pictures import Picture
 from vhlib.notebook.palette import BLUE, STYLE, VERMILLION
 
 # Room about both outlines, as a share of the longer side of the box that holds them.

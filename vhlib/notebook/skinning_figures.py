@@ -5,7 +5,6 @@ Cameras here look at a world with y up. At yaw 0 they see what the rest pose fac
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,8 +23,7 @@ from vhlib.body import SMPL, BodyParameters
 from vhlib.body.skinning import forward_kinematics
 from vhlib.geometry import PerspectiveCamera
 from vhlib.geometry.rasterizer import rasterize
-from vhlib.geometry.rendering import CLAY, overlay, render_shaded
-from vhlib.notebook.fit_figures import Picture
+from vhlib.notebook.mesh_pictures import Picture, camera_facing, mesh_picture
 from vhlib.notebook.palette import BLUE, GREEN, GREY, ORANGE, STYLE, VERMILLION, look
 
 # Metres between a camera and what it looks at; enough for little perspective.
@@ -54,26 +52,7 @@ def camera_towards(
 
     size: of the picture in pixels, width first.
     """
-    cosine, sine = math.cos(yaw), math.sin(yaw)
-    T = torch.eye(4)
-    T[:3, :3] = torch.tensor([[cosine, 0.0, -sine], [0.0, -1.0, 0.0], [-sine, 0.0, -cosine]])
-    T[:3, 3] = -(T[:3, :3] @ target)
-    T[2, 3] += DISTANCE
-    return PerspectiveCamera(size[0] * DISTANCE / width, (size[0] / 2, size[1] / 2), size, T)
-
-
-def mesh_picture(
-    vertices: Float[Tensor, "V 3"],
-    faces: Int[Tensor, "F 3"],
-    camera: PerspectiveCamera,
-    color: object = CLAY,
-    opacity: float = 1.0,
-) -> Picture:
-    """A mesh on white; color: one for all (3,), or one for each vertex (V, 3)."""
-    width, height = camera.image_size
-    white = torch.full((height, width, 3), 255, dtype=torch.uint8)
-    mesh = render_shaded(vertices, faces, camera, color=color, supersampling=2)
-    return overlay(white, mesh, opacity).numpy()
+    return camera_facing(target, DISTANCE, size[0] * DISTANCE / width, size, yaw)
 
 
 # --------------------------------------------------------------------------------------- frames
