@@ -14,6 +14,7 @@ from traitlets import TraitError
 
 from tests.random_body import random_model
 from vhlib.body import SMPL, BodyParameters
+from vhlib.body.skeletons import SMPL_24
 from vhlib.data.mocap import MotionSequence
 from vhlib.geometry import axis_angle_to_matrix
 from vhlib.notebook import controls
@@ -292,3 +293,29 @@ def test_the_page_gets_a_viewer_and_a_described_picture(neutral, monkeypatch):
 def test_words_are_required(smpl):
     with pytest.raises(ValueError, match="alt"):
         BodyViewer(smpl, " ")
+
+
+def test_the_picture_has_the_page_s_colours(neutral, monkeypatch):
+    monkeypatch.setattr(controls, "display", lambda *_data, **_rest: None)
+    viewer = BodyViewer(neutral, alt="A body.")
+    plain = picture_of(viewer)
+    viewer.color(neutral.v_template[:, 1], "height in m")
+    by_height = picture_of(viewer)
+    viewer.uncolor()
+    viewer.joint, viewer.weights = SMPL_24.index("left_knee"), True
+    by_weight = picture_of(viewer)
+
+    assert is_yellow(by_height).any()
+    assert is_yellow(by_weight).any()  # weights of one, about the knee
+    assert not is_yellow(plain).any()
+
+
+def picture_of(viewer: BodyViewer) -> np.ndarray:
+    """The picture that stays, as numbers (H, W, 3)."""
+    viewer.show()
+    return np.asarray(Image.open(io.BytesIO(viewer.still)).convert("RGB")).astype(int)
+
+
+def is_yellow(picture: np.ndarray) -> np.ndarray:
+    """Where a picture (H, W, 3) has much more red and green than blue."""
+    return picture[..., :2].min(-1) > picture[..., 2] + 60

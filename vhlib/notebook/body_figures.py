@@ -15,8 +15,8 @@ from vhlib.body import SMPL, BodyParameters
 from vhlib.body.capsules import Spheres
 from vhlib.body.point_regressor import PointRegressor
 from vhlib.geometry import PerspectiveCamera
-from vhlib.geometry.rendering import overlay, render_shaded
-from vhlib.notebook.mesh_pictures import Picture, body_picture, camera_facing
+from vhlib.geometry.rendering import CLAY, overlay, render_shaded
+from vhlib.notebook.mesh_pictures import Color, Picture, body_picture, camera_facing
 from vhlib.notebook.palette import STYLE
 
 # Of the small pictures: pixels, focal length in pixels, metres from the camera, turn to the side.
@@ -52,13 +52,15 @@ def bodies_figure(
     return figure
 
 
-def small_picture(smpl: SMPL, body: BodyParameters, yaw: float = YAW) -> Picture:
+def small_picture(
+    smpl: SMPL, body: BodyParameters, yaw: float = YAW, color: Color = CLAY
+) -> Picture:
     """One body in the middle of a small picture."""
     vertices = smpl(betas=body.betas, body_pose=body.body_pose).vertices
     middle = (vertices.amin(0) + vertices.amax(0)) / 2
     upright = {"betas": body.betas, "body_pose": body.body_pose}
     centred = BodyParameters(**upright, global_orient=torch.eye(3), transl=-middle)
-    return body_picture(smpl, centred, front_camera(yaw))
+    return body_picture(smpl, centred, front_camera(yaw), color=color)
 
 
 def front_camera(yaw: float = YAW) -> PerspectiveCamera:

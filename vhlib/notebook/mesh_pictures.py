@@ -32,11 +32,15 @@ def mesh_picture(
 
 @torch.no_grad()
 def body_picture(
-    smpl: SMPL, parameters: BodyParameters, camera: PerspectiveCamera, opacity: float = 1.0
+    smpl: SMPL,
+    parameters: BodyParameters,
+    camera: PerspectiveCamera,
+    opacity: float = 1.0,
+    color: Color = CLAY,
 ) -> Picture:
     """One body."""
     vertices = smpl(**vars(parameters)).vertices
-    return mesh_picture(vertices, smpl.faces, camera, opacity=opacity)
+    return mesh_picture(vertices, smpl.faces, camera, color, opacity)
 
 
 def camera_facing(

@@ -13,6 +13,7 @@ import torch
 from anywidget import AnyWidget
 from ipywidgets import widget_serialization
 from jaxtyping import Float
+from matplotlib import colormaps
 from PIL import Image
 from torch import Tensor
 from traitlets import Bool, Bytes, Dict, Instance, Int, List, TraitError, TraitType, Unicode
@@ -22,9 +23,11 @@ from vhlib.body import SMPL, BodyParameters
 from vhlib.body.skeletons import SMPL_24
 from vhlib.data.mocap import MotionSequence
 from vhlib.geometry import axis_angle_to_matrix, matrix_to_axis_angle
+from vhlib.geometry.rendering import CLAY
 from vhlib.notebook.body_figures import small_picture
 from vhlib.notebook.controls import display_widget, host_metadata
 from vhlib.notebook.figures import JPEG_QUALITY, require_words
+from vhlib.notebook.mesh_pictures import Color
 from vhlib.notebook.viewer_data import pack_body
 
 Number = float | int
@@ -195,10 +198,22 @@ class BodyViewer(AnyWidget):
     def show(self) -> None:
         """Put the viewer on the page, with a picture that stays where no kernel runs."""
         file = BytesIO()
-        picture = small_picture(self.smpl, self.parameters)
+        picture = small_picture(self.smpl, self.parameters, color=self._color())
         Image.fromarray(picture).save(file, format="jpeg", quality=JPEG_QUALITY)
         self.still = file.getvalue()
         display_widget(self, self.still, self.alt, host_metadata(self))
+
+    def _color(self) -> Color:
+        """The skin's colour, or each vertex's as the page has it."""
+        if self.values:
+            low, high = self.value_range
+            numbers = (np.frombuffer(self.values, "<f4") - low) / (high - low or 1)
+        elif self.weights and self.joint >= 0:
+            numbers = as_array(self.smpl.lbs_weights)[:, self.joint]
+        else:
+            return CLAY
+        colors = np.where(np.isfinite(numbers)[:, None], colormaps["viridis"](numbers)[:, :3], CLAY)
+        return torch.from_numpy(colors.astype(np.float32))
 
     def ask_vertices(self, answer: Callable[[Tensor], None]) -> None:
         """Call ``answer`` with the page's vertices (V, 3) once it has replied, in a later cell."""
