@@ -210,6 +210,20 @@ def test_a_cell_waits_for_what_it_needs(sheet, capsys):
     assert [line.split(":")[1].split(".")[0] for line in lines] == [" not attempted", " wrong"]
 
 
+def test_what_was_checked_is_not_run_again_for_a_picture(sheet, capsys):
+    calls = []
+    counted = answer("calls.append(x)\nreturn x + 1.0", calls=calls)
+
+    sheet.check(counted)
+    sheet.draw(counted)
+    assert sheet.ready(counted)
+    assert len(calls) == 2
+
+    sheet.check(counted)
+    assert sheet.ready(answer("return x + 1.0"))
+    assert len(calls) == 4
+
+
 def test_the_summary_counts(sheet, capsys):
     assert "add_one   2 points  not checked" in printed(capsys, sheet.summary)
     sheet.check(answer("return x + 1.0"))

@@ -46,10 +46,28 @@ def test_the_bundle_holds_the_course_and_no_solution(contents):
     assert not [name for name in contents if "solutions" in name or "bank/" in name]
 
 
+@pytest.fixture
+def built(monkeypatch):
+    """The editions were compared once, for ``bundle``."""
+    monkeypatch.setattr("vhlib.course.release.check_sheet", lambda *_: None)
+
+
+@pytest.mark.usefixtures("built")
 def test_the_same_files_give_the_same_bytes(bundle, tmp_path):
     write_release(ROOT, tmp_path / "again.zip")
 
     assert (tmp_path / "again.zip").read_bytes() == bundle.read_bytes()
+
+
+def test_an_edition_that_has_drifted_stops_the_release(tmp_path, monkeypatch):
+    def drifted(source, root):
+        raise ValueError(f"{source.name} has drifted: run vh build")
+
+    monkeypatch.setattr("vhlib.course.release.check_sheet", drifted)
+
+    with pytest.raises(ValueError, match="run vh build"):
+        write_release(ROOT, tmp_path / "course.zip")
+    assert not (tmp_path / "course.zip").exists()
 
 
 def test_there_is_something_to_look_for(secrets):
@@ -93,6 +111,7 @@ def test_a_planted_solution_edition_is_found(secrets):
     assert any("SOLUTION" in leak for leak in leaks({"exercises/a.ipynb": edition}, secrets))
 
 
+@pytest.mark.usefixtures("built")
 def test_a_leak_stops_the_release(tmp_path):
     shutil.copytree(
         ROOT, tmp_path / "course", ignore=shutil.ignore_patterns(".*", "tests", "benchmarks")

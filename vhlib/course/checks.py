@@ -49,6 +49,7 @@ class OpenSheet:
         self.name = name
         self._exercises = {exercise.name: exercise for exercise in exercises}
         self._reports: dict[str, Report] = {}
+        self._judged: dict[str, Callable] = {}
         self._hints = dict.fromkeys(self._exercises, 0)
 
     def check(self, function: Any) -> None:
@@ -97,7 +98,7 @@ class OpenSheet:
             exercise = self._exercise(function)
             if exercise is None:
                 return False
-            status = self._judge(exercise, function).status
+            status = self._known(exercise, function).status
             if status != PASSED:
                 print(f"{exercise.name}: {status}. This cell waits for it.")
                 return False
@@ -132,12 +133,21 @@ class OpenSheet:
             importlib.import_module("torch")  # takes seconds, which aren't the student's
         with redirect_stderr(sys.stdout):  # nbgrader takes any line on stderr for a failure
             report = judge(exercise, function, self._reports)
-        self._reports[exercise.name] = report
+        self._reports[exercise.name], self._judged[exercise.name] = report, function
         return report
+
+    def _known(self, exercise: PublicExercise, function: Callable) -> Report:
+        """The report of the last check if that was of ``function``, else a new one.
+
+        What it builds on may have been written anew since: then it is judged again.
+        """
+        if self._judged.get(exercise.name) is function and not exercise.builds_on:
+            return self._reports[exercise.name]
+        return self._judge(exercise, function)
 
     def _is_attempted(self, exercise: PublicExercise, function: Callable) -> bool:
         """Whether there is something to draw; a line if there isn't."""
-        report = self._judge(exercise, function)
+        report = self._known(exercise, function)
         if report.status == NOT_ATTEMPTED:
             print(report)
         return report.status != NOT_ATTEMPTED
