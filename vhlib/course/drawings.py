@@ -101,14 +101,16 @@ def draw_frames(answer: np.ndarray, expected: np.ndarray, case: Case) -> tuple[F
     """Matrices ``(..., 3, 3)`` as what they make of the three axes, their columns."""
     answer, expected = _first(answer, 2), _first(expected, 2)
     figure, (axes,) = _panels(1)
-    for matrix, color, style, label in (
-        (expected, BLUE, "-", "expected"),
-        (answer, VERMILLION, "--", "yours"),
+    for matrix, color, style, label, reach in (
+        (expected, BLUE, "-", "expected", 1.1),
+        (answer, VERMILLION, "--", "yours", 1.25),
     ):
         for number, tip in enumerate((OBLIQUE @ matrix).T):
             name = label if number == 0 else None
             axes.plot([0, tip[0]], [0, tip[1]], style, color=color, linewidth=2.5, label=name)
-            axes.annotate("xyz"[number], tip, color=color, fontsize=13)
+            axes.text(
+                *reach * tip, "xyz"[number], color=color, fontsize=13, ha="center", va="center"
+            )
     axes.set_aspect("equal")
     axes.margins(0.15)
     axes.set_axis_off()

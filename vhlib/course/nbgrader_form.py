@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from vhlib.course.bank import HIDDEN_ROUNDS, Exercise
+from vhlib.course.bank import HIDDEN_ROUNDS, PUBLIC_SECRET, Exercise
 from vhlib.course.editions import chosen, content_ids, read_source, stored, write_notebook
 from vhlib.course.exercise_editions import expected_cases, sheet_sources, without_mistakes
 from vhlib.course.hidden_tests import packed
@@ -41,7 +41,10 @@ def write_nbgrader_course(root: Path, out: Path, secret: bytes, only: Sequence[P
         path = out / "source" / source.stem / stored(source).name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_notebook(nbgrader_edition(source, root, secret), path)
-    return f"wrote {len(sources)} sheets to {out / 'source'}"
+    report = f"wrote {len(sources)} sheets to {out / 'source'}"
+    if secret == PUBLIC_SECRET:
+        report += "; without --secret their hidden cases are those that anybody can draw"
+    return report
 
 
 def nbgrader_edition(source: Path, root: Path, secret: bytes) -> NotebookNode:
