@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from vhlib.course.answers import answer_of
@@ -77,7 +77,10 @@ def try_exercise(
     for mistake in exercise.mistakes:
         report = judge(public, mistake.function)
         text = " ".join(report.lines)
-        missed = [not failures(exercise, mistake.function, cases) for cases in hidden]
+        # The first case that fails will do.
+        missed = [
+            next(failures(exercise, mistake.function, cases), None) is None for cases in hidden
+        ]
         row.wrong.append(report.status == WRONG and not any(missed))
         row.named.append(mistake.message in text)
         if report.status != WRONG:
@@ -89,21 +92,23 @@ def try_exercise(
     return row
 
 
-def failures(exercise: Exercise, answer: Callable, cases: list[tuple[Case, Answer]]) -> list[str]:
+def failures(
+    exercise: Exercise, answer: Callable, cases: list[tuple[Case, Answer]]
+) -> Iterator[str]:
     """What is wrong with ``answer`` on each of ``cases`` that it fails."""
-    found = []
     for case, expected in cases:
         try:
             given = call_within(
                 exercise.seconds, lambda case=case: answer_of(answer, case, exercise.framework)
             )
         except (Exception, TimeIsUp) as error:
-            found.append(f"{case.name}: {type(error).__name__}: {error}")
+            yield f"{case.name}: {type(error).__name__}: {error}"
             continue
         verdict = compare_answers(given, expected, case)
         if not verdict.passed:
-            found.append(f"{case.name}: {verdict.message}")
-    return found
+            yield f"{case.name}: {verdict.message}"
+        elif given.changed:
+            yield f"{case.name}: it writes into argument {given.changed[0] + 1}"
 
 
 def stub(sheet: Sheet, function: SheetFunction) -> Callable:
