@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import resource
 import signal
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -104,7 +106,8 @@ def outcomes(jobs: Iterable[Job], count: int, secret: bytes) -> Iterator[Outcome
 def work(pipe: Connection, secret: bytes) -> None:
     """Be a desk: grade what comes until the owner hangs up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the owner's to handle
-    signal.signal(signal.SIGTERM, lambda *_: exit(1))
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(1))
+    threading.Thread(target=end_with_owner, daemon=True).start()
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_AS, (address_space() + DESK_MEMORY,) * 2)
     keys: dict[Path, AnswerKey] = {}
@@ -118,19 +121,24 @@ def work(pipe: Connection, secret: bytes) -> None:
             pipe.send(grade(job, secret, keys, sandboxes, stack))
 
 
+def end_with_owner() -> None:
+    """End this process when its owner ends, however that came about; its sandboxes follow."""
+    wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
+
+
 def grade(job: Job, secret: bytes, keys: dict, sandboxes: dict, stack) -> Outcome:
     """One job; a key is read, and a worker started, when first needed."""
     try:
         if job.graded.source not in keys:
             keys[job.graded.source] = read_answer_key(job.graded, secret)
         key = keys[job.graded.source]
-        for framework in {part.exercise.framework for part in key.parts} - set(sandboxes):
-            sandboxes[framework] = stack.enter_context(Sandbox(framework))
+        if key.framework not in sandboxes:
+            sandboxes[key.framework] = stack.enter_context(Sandbox(key.framework))
+        sandbox = sandboxes[key.framework]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of students' syntax
-            return Outcome(
-                job.number, tuple(score_notebook(read_cells(job.content), key, sandboxes))
-            )
+            return Outcome(job.number, tuple(score_notebook(read_cells(job.content), key, sandbox)))
     except (SandboxError, ValueError, OSError, MemoryError) as error:
         sandboxes.clear()
         return Outcome(job.number, (), f"the grader failed: {error}")

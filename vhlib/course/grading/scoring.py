@@ -67,11 +67,9 @@ def ungradable(part: Part, why: str) -> PartResult:
     return PartResult(part.name, None, part.function.points, f"{UNGRADABLE}: {why}")
 
 
-def score_notebook(
-    cells: Sequence[Cell], key: AnswerKey, sandboxes: dict[str, Sandbox]
-) -> list[PartResult]:
-    """Every function of a sheet; ``sandboxes`` by framework."""
-    return [score_part(cells, key, part, sandboxes[part.exercise.framework]) for part in key.parts]
+def score_notebook(cells: Sequence[Cell], key: AnswerKey, sandbox: Sandbox) -> list[PartResult]:
+    """Every function of a sheet."""
+    return [score_part(cells, key, part, sandbox) for part in key.parts]
 
 
 def score_part(cells: Sequence[Cell], key: AnswerKey, part: Part, sandbox: Sandbox) -> PartResult:
