@@ -16,8 +16,8 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("vhlib") is None:  # in Colab, for instance
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "git+{{repository}}"]
-    subprocess.run(install, check=True)
+    package = "vhlib[colab] @ git+{{repository}}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True)
 
 import time
 from dataclasses import replace
@@ -390,16 +390,16 @@ with TemporaryDirectory() as folder:
 # | | notebook | afterwards you can | exercises |
 # |---|---|---|---|
 # | 00 | [start here](00_start_here.ipynb) | fit a real photo, and say how wrong the fit is | – |
-# | 01 | camera projection *(later)* | project; tell perspective from weak perspective | later |
-# | 02 | rotations *(later)* | convert between representations of a rotation | later |
-# | 03 | shape blend shapes *(later)* | read `betas`; find joints from a surface | later |
-# | 04 | pose and skinning *(later)* | write forward kinematics and linear blend skinning | later |
-# | 05 | train your own body *(later)* | learn a body model from registered meshes | later |
-# | 06 | [keypoints and robust losses](06_keypoints_and_robust_losses.ipynb) | make the data term survive outliers | later |
-# | 07 | [priors](07_priors.ipynb) | write each prior, and see what breaks without it | later |
-# | 08 | [SMPLify](08_smplify.ipynb) | stage a whole fit, term by term | later |
-# | 09 | [optimisers and Jacobians](09_optimisers_and_jacobians.ipynb) | choose a solver by measuring | later |
-# | 10 | [silhouettes](10_silhouettes.ipynb) | fit shape to an outline | later |
+# | 01 | [camera projection](01_camera_projection.ipynb) | project; tell perspective from weak perspective | [sheet](../exercises/01_camera_projection.ipynb) |
+# | 02 | [rotations](02_rotations.ipynb) | convert between representations of a rotation | [sheet](../exercises/02_rotations.ipynb) |
+# | 03 | [shape blend shapes](03_shape_blend_shapes.ipynb) | read `betas`; find joints from a surface | [sheet](../exercises/03_shape_blend_shapes.ipynb) |
+# | 04 | [pose and skinning](04_pose_and_skinning.ipynb) | write forward kinematics and linear blend skinning | [sheet](../exercises/04_pose_and_skinning.ipynb) |
+# | 05 | [train your own body](05_train_your_own_body.ipynb) | learn a body model from registered meshes | [sheet](../exercises/05_train_your_own_body.ipynb) |
+# | 06 | [keypoints and robust losses](06_keypoints_and_robust_losses.ipynb) | make the data term survive outliers | [sheet](../exercises/06_keypoints_and_robust_losses.ipynb) |
+# | 07 | [priors](07_priors.ipynb) | write each prior, and see what breaks without it | [sheet](../exercises/07_priors.ipynb) |
+# | 08 | [SMPLify](08_smplify.ipynb) | stage a whole fit, term by term | [sheet](../exercises/08_smplify.ipynb) |
+# | 09 | [optimisers and Jacobians](09_optimisers_and_jacobians.ipynb) | choose a solver by measuring | [sheet](../exercises/09_optimisers_and_jacobians.ipynb) |
+# | 10 | [silhouettes](10_silhouettes.ipynb) | fit shape to an outline | [sheet](../exercises/10_silhouettes.ipynb) |
 # | 11 | SMPLify-X *(later)* | add hands, face and a learned prior | – |
 # | 12 | lifting *(later)* | learn 3D joints from 2D ones | later |
 # | 13 | HMR *(later)* | regress a body with iterative feedback and discriminators | later |
@@ -412,7 +412,7 @@ with TemporaryDirectory() as folder:
 # | 20 | TCMR *(later)* | make motion smooth without freezing it | later |
 # | 21 | MotionBERT *(later)* | pretrain a motion transformer by masking | later |
 # | 22 | dense displacements *(later)* | refine a surface from per-pixel offsets | later |
-# | 23 | metrics and benchmark *(later)* | compare methods under one protocol | later |
+# | 23 | metrics and benchmark *(later)* | compare methods under one protocol | [sheet](../exercises/23_metrics.ipynb) |
 #
 # ## 10. Where next
 #

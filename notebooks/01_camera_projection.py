@@ -13,8 +13,8 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("vhlib") is None:  # in Colab, for instance
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "git+{{repository}}"]
-    subprocess.run(install, check=True)
+    package = "vhlib[colab] @ git+{{repository}}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True)
 
 import math
 import time
@@ -949,7 +949,7 @@ for name, run in {
 # needs the box, and the root's rotation needs the ray to it. State axes, units, and where the root
 # turns.
 #
-# **Exercises.** The sheet for this notebook is in preparation.
+# **Exercises.** [Sheet 01](../exercises/01_camera_projection.ipynb).
 #
 # **Further reading.** R. Hartley and A. Zisserman, *Multiple view geometry in computer vision*,
 # 2004, chapter 6. A. Kanazawa et al., *End-to-end recovery of human shape and pose*, CVPR 2018. N.

@@ -14,8 +14,8 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("vhlib") is None:  # in Colab, for instance
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "git+{{repository}}"]
-    subprocess.run(install, check=True)
+    package = "vhlib[colab] @ git+{{repository}}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True)
 
 import math
 import time
@@ -25,6 +25,7 @@ import torch
 from ipywidgets import Dropdown, IntSlider
 from matplotlib.figure import Figure
 from scipy.spatial.transform import Rotation, Slerp
+from smplx.lbs import batch_rodrigues
 
 from vhlib.body import SMPL
 from vhlib.body.skeletons import SMPL_24
@@ -126,10 +127,7 @@ for n in (10, 100, 1000):
 # NBVAL_CHECK_OUTPUT
 peers = {"vhlib": axis_angle_to_matrix(omega), "torch": torch.linalg.matrix_exp(skew(omega))}
 peers["scipy"] = torch.tensor(Rotation.from_rotvec(omega.numpy()).as_matrix()).float()
-if importlib.util.find_spec("smplx"):  # not in Colab
-    from smplx.lbs import batch_rodrigues
-
-    peers["smplx"] = batch_rodrigues(omega[None])[0]
+peers["smplx"] = batch_rodrigues(omega[None])[0]
 for name, theirs in peers.items():
     print(f"{name:5} agrees to 1e-6:", bool((theirs - R).abs().max() < 1e-6))
 
@@ -1005,7 +1003,7 @@ for name, run in {
 # error. At the identity use forms that are smooth, not an epsilon; measure with the log, not the
 # arccos; repair with the SVD and its determinant.
 #
-# **Exercises.** The sheet for this notebook is in preparation.
+# **Exercises.** [Sheet 02](../exercises/02_rotations.ipynb).
 #
 # **Further reading.** Y. Zhou et al., *On the continuity of rotation representations in neural
 # networks*, CVPR 2019. J. Levinson et al., *An analysis of SVD for deep rotation estimation*,

@@ -14,8 +14,8 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("vhlib") is None:  # in Colab, for instance
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "git+{{repository}}"]
-    subprocess.run(install, check=True)
+    package = "vhlib[colab] @ git+{{repository}}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True)
 
 import io
 import pickle
@@ -28,9 +28,11 @@ from types import ModuleType
 from unittest import mock
 
 import numpy as np
+import smplx
 import torch
 from ipywidgets import Dropdown, FloatSlider, IntSlider
 from matplotlib.figure import Figure
+from smplx.utils import Struct
 
 from vhlib.body import SMPL, BodyParameters, Keypoints
 from vhlib.body.learning import learn_shape_space
@@ -137,16 +139,10 @@ viewer.show()
 # NBVAL_CHECK_OUTPUT
 betas = torch.randn(10, generator=generator)
 ours, theirs = shaped(betas), {"vhlib": smpl(betas=betas).vertices}
-if importlib.util.find_spec("smplx") is None:
-    print("smplx isn't installed here: pip install smplx")
-else:
-    import smplx
-    from smplx.utils import Struct
-
-    file = Struct(**np.load(find_model("neutral")))
-    with redirect_stdout(io.StringIO()):  # it prints a remark about ten betas
-        peer = smplx.SMPL("", data_struct=file, vertex_ids=defaultdict(int))
-    theirs["smplx"] = peer(betas=betas[None]).vertices[0].detach()
+file = Struct(**np.load(find_model("neutral")))
+with redirect_stdout(io.StringIO()):  # it prints a remark about ten betas
+    peer = smplx.SMPL("", data_struct=file, vertex_ids=defaultdict(int))
+theirs["smplx"] = peer(betas=betas[None]).vertices[0].detach()
 for name, vertices in theirs.items():
     print(f"equal to {name} within 0.01 mm: {bool((ours - vertices).abs().max() < 1e-5)}")
 print("zero betas give the template:", torch.equal(shaped(torch.zeros(10)), v_template))
@@ -470,9 +466,8 @@ explore(
 J_regressor = smpl.J_regressor
 J = J_regressor @ shaped(betas)
 print("equal to vhlib within 0.01 mm:", bool((J - smpl(betas=betas).joints).abs().max() < 1e-5))
-if importlib.util.find_spec("smplx") is not None:
-    joints = peer(betas=betas[None]).joints[0].detach()
-    print("equal to smplx within 0.01 mm:", bool((J - joints[:24]).abs().max() < 1e-5))
+joints = peer(betas=betas[None]).joints[0].detach()
+print("equal to smplx within 0.01 mm:", bool((J - joints[:24]).abs().max() < 1e-5))
 print("rows sum to one:", bool((J_regressor.sum(1) - 1).abs().max() < 1e-5))
 print("no weight is negative:", bool((J_regressor >= 0).all()))
 used = (J_regressor > 0).sum(1)
@@ -832,7 +827,7 @@ print(f"shapedirs in memory {shapedirs.numel() * 4 / 2**20:7.1f} MiB, as float32
 # functions of all betas. Joints are weighted means of the skin *at rest*; which vertices define a
 # hip is a convention, and conventions differ by centimetres.
 #
-# **Exercises.** The sheet for this notebook is in preparation.
+# **Exercises.** [Sheet 03](../exercises/03_shape_blend_shapes.ipynb).
 #
 # **Further reading.** M. Loper et al., *SMPL: a skinned multi-person linear model*, SIGGRAPH Asia
 # 2015. K. Robinette et al., *Civilian American and European Surface Anthropometry Resource

@@ -14,17 +14,22 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("vhlib") is None:  # in Colab, for instance
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "git+{{repository}}"]
-    subprocess.run(install, check=True)
+    package = "vhlib[colab] @ git+{{repository}}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True)
 
+import contextlib
+import io
 import math
 import time
 from dataclasses import replace
 
 import numpy as np
+import smplx
 import torch
 from ipywidgets import Dropdown, FloatSlider
 from matplotlib.figure import Figure
+from smplx.utils import Struct
+from smplx.vertex_ids import vertex_ids
 from torch.nn.functional import normalize
 
 from vhlib.body import SMPL, BodyParameters, Keypoints
@@ -662,16 +667,6 @@ def M(betas: torch.Tensor, R: torch.Tensor, transl: torch.Tensor) -> tuple[torch
 # that has SMPL's file format.
 
 # %%
-if importlib.util.find_spec("smplx") is None:  # in Colab, for instance
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "smplx"], check=True)
-
-import contextlib
-import io
-
-import smplx
-from smplx.utils import Struct
-from smplx.vertex_ids import vertex_ids
-
 with contextlib.redirect_stdout(io.StringIO()):  # it says that ten shape components are few
     peer = smplx.SMPL(
         model_path="",
@@ -852,7 +847,7 @@ print(f"posedirs take {megabytes:.0f} MB, most of the model")
 # joints below the root, mend what they were trained on. The root turns about the pelvis, and who
 # changes frames must say so to the translation.
 #
-# **Exercises.** The sheet for this notebook is in preparation.
+# **Exercises.** [Sheet 04](../exercises/04_pose_and_skinning.ipynb).
 #
 # **Further reading.** M. Loper et al., *SMPL: a skinned multi-person linear model*, SIGGRAPH Asia
 # 2015. N. Magnenat-Thalmann et al., *Joint-dependent local deformations for hand animation and

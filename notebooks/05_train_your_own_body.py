@@ -14,8 +14,8 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("vhlib") is None:  # in Colab, for instance
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "git+{{repository}}"]
-    subprocess.run(install, check=True)
+    package = "vhlib[colab] @ git+{{repository}}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True)
 
 import time
 from collections import defaultdict
@@ -25,11 +25,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import smplx
 import torch
 from ipywidgets import Dropdown, IntSlider, SelectionSlider
 from matplotlib.figure import Figure
 from scipy.optimize import nnls
 from sklearn.decomposition import PCA
+from smplx.utils import Struct
 
 from vhlib.body import SMPL
 from vhlib.body.learning import (
@@ -668,17 +670,11 @@ drawn = torch.Generator().manual_seed(3)
 betas, pose = torch.randn(5, 10, generator=drawn), 0.4 * torch.randn(5, 24, 3, generator=drawn)
 matrices = axis_angle_to_matrix(pose)
 ours = mine(betas=betas, body_pose=matrices[:, 1:], global_orient=matrices[:, 0]).vertices
-if importlib.util.find_spec("smplx") is None:
-    print("smplx isn't installed here: pip install smplx")
-else:
-    import smplx
-    from smplx.utils import Struct
-
-    with redirect_stdout(StringIO()):  # it prints a remark on the ten betas
-        peer = smplx.SMPL("", data_struct=Struct(**arrays), vertex_ids=defaultdict(int))
-    theirs = peer(betas=betas, body_pose=pose[:, 1:].flatten(1), global_orient=pose[:, 0]).vertices
-    apart = (ours - theirs).norm(dim=-1).max()
-    print("five random bodies, equal to smplx within 0.01 mm:", bool(apart < 1e-5))
+with redirect_stdout(StringIO()):  # it prints a remark on the ten betas
+    peer = smplx.SMPL("", data_struct=Struct(**arrays), vertex_ids=defaultdict(int))
+theirs = peer(betas=betas, body_pose=pose[:, 1:].flatten(1), global_orient=pose[:, 0]).vertices
+apart = (ours - theirs).norm(dim=-1).max()
+print("five random bodies, equal to smplx within 0.01 mm:", bool(apart < 1e-5))
 
 # %% [markdown]
 # Now turn its joints and slide its betas. Everything that moves was learned above.
@@ -741,7 +737,7 @@ print(f"the skinning transforms in memory: {T.numel() * T.element_size() / 2**20
 # Pose correctives are a ridge regression from $R - I$ to what scans need at rest, and knowing which
 # joints are near is worth more than the ridge. The result is one npz that any SMPL code reads.
 #
-# **Exercises.** The sheet for this notebook is in preparation.
+# **Exercises.** [Sheet 05](../exercises/05_train_your_own_body.ipynb).
 #
 # **Further reading.** M. Loper et al., *SMPL: a skinned multi-person linear model*, SIGGRAPH Asia
 # 2015. D. Anguelov et al., *SCAPE*, SIGGRAPH 2005. B. Allen et al., *The space of human body

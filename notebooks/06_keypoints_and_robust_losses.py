@@ -13,8 +13,8 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("vhlib") is None:  # in Colab, for instance
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "git+{{repository}}"]
-    subprocess.run(install, check=True)
+    package = "vhlib[colab] @ git+{{repository}}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True)
 
 import time
 from dataclasses import replace
@@ -468,7 +468,7 @@ print(f"E_J with its derivatives {10 * (time.perf_counter() - start):.1f} ms")
 # forgets it and pays with extra minima. None can see an error that a body could make real, and none
 # can choose a depth.
 #
-# **Exercises.** The sheet for this notebook is in preparation.
+# **Exercises.** [Sheet 06](../exercises/06_keypoints_and_robust_losses.ipynb).
 #
 # **Further reading.** P. Huber, *Robust estimation of a location parameter*, 1964. S. Geman and D.
 # McClure, *Statistical methods for tomographic image reconstruction*, 1987. F. Bogo et al., *Keep

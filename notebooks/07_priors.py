@@ -12,8 +12,8 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("vhlib") is None:  # in Colab, for instance
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "git+{{repository}}"]
-    subprocess.run(install, check=True)
+    package = "vhlib[colab] @ git+{{repository}}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True)
 
 import math
 import time
@@ -505,7 +505,7 @@ for name, term in terms.items():
 # the bumps of spheres keep limbs outside, by the pose alone. Each is a few lines of residuals, and
 # so is the next one.
 #
-# **Exercises.** The sheet for this notebook is in preparation.
+# **Exercises.** [Sheet 07](../exercises/07_priors.ipynb).
 #
 # **Further reading.** F. Bogo et al., *Keep it SMPL*, ECCV 2016. G. Pavlakos et al., *Expressive
 # body capture* (SMPLify-X), CVPR 2019: triangles and distance fields instead of spheres. I. Akhter

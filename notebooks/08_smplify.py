@@ -12,8 +12,8 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("vhlib") is None:  # in Colab, for instance
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "git+{{repository}}"]
-    subprocess.run(install, check=True)
+    package = "vhlib[colab] @ git+{{repository}}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True)
 
 import math
 import time
@@ -484,7 +484,7 @@ for name, run in {
 # distance. Time removes flicker, more cameras remove the error: what a single picture lacks is
 # depth.
 #
-# **Exercises.** The sheet for this notebook is in preparation.
+# **Exercises.** [Sheet 08](../exercises/08_smplify.ipynb).
 #
 # **Further reading.** F. Bogo et al., *Keep it SMPL*, ECCV 2016. N. Kolotouros et al., *SPIN*, ICCV
 # 2019. Y. Huang et al., *Towards accurate marker-less human shape and pose estimation over time*,

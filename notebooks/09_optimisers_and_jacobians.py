@@ -13,8 +13,8 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("vhlib") is None:  # in Colab, for instance
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "git+{{repository}}"]
-    subprocess.run(install, check=True)
+    package = "vhlib[colab] @ git+{{repository}}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True)
 
 import time
 
@@ -465,7 +465,7 @@ print(f"50 bodies: {50 * 50 * 86 * 4 / 2**20:.1f} MiB of reprojection Jacobians"
 # hundred bodies fit at once; without it, hundreds or thousands do. And a lower energy isn't a
 # smaller error.
 #
-# **Exercises.** The sheet for this notebook is in preparation.
+# **Exercises.** [Sheet 09](../exercises/09_optimisers_and_jacobians.ipynb).
 #
 # **Further reading.** K. Levenberg 1944; D. Marquardt 1963. M. Powell, *A hybrid method for
 # nonlinear equations*, 1970 (dogleg). H. B. Nielsen, *Damping parameter in Marquardt's method*,

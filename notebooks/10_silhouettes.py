@@ -12,8 +12,8 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("vhlib") is None:  # in Colab, for instance
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "git+{{repository}}"]
-    subprocess.run(install, check=True)
+    package = "vhlib[colab] @ git+{{repository}}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True)
 
 import math
 import time
@@ -438,7 +438,7 @@ print(f"8 steps without: {time.perf_counter() - began:.2f} s")
 # outline only, and blur carries it farther. An outline can't tell front from back, and it is of
 # clothes.
 #
-# **Exercises.** The sheet for this notebook is in preparation.
+# **Exercises.** [Sheet 10](../exercises/10_silhouettes.ipynb).
 #
 # **Further reading.** P. Felzenszwalb and D. Huttenlocher, *Distance transforms of sampled
 # functions*, 2012. S. Laine et al., *Modular primitives for high-performance differentiable
