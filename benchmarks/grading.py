@@ -24,19 +24,20 @@ TARGETS = {"numpy": 0.3, "torch": 2.0}
 
 def main() -> None:
     options = arguments()
-    print("sheet                          functions  notebooks      s  s each  target   load")
+    print("sheet                 functions  notebooks      s  s each  once started  target   load")
     for source in sorted(options.solutions.glob("*.py")):
         wanted = not options.sheets or source.stem in options.sheets
         if not wanted or not bank_path(source).is_file():
             continue
         sheet = read_sheet(source)
         load = os.getloadavg()[0]
-        seconds = seconds_for(sheet, source.parent, options.students, options.jobs)
+        seconds, begun = seconds_for(sheet, source.parent, options.students, options.jobs)
         uses_torch = "import torch" in source.read_text(encoding="utf-8")
         target = TARGETS["torch" if uses_torch else "numpy"]
+        each = (seconds - begun) / max(options.students - 1, 1)
         print(
-            f"{sheet.name:30} {len(sheet.functions):9} {options.students:10} {seconds:6.1f}"
-            f" {seconds / options.students:7.3f} {target:7.1f} {load:6.1f}"
+            f"{sheet.name:21} {len(sheet.functions):9} {options.students:10} {seconds:6.1f}"
+            f" {seconds / options.students:7.3f} {each:13.3f} {target:7.1f} {load:6.1f}"
         )
 
 
@@ -49,8 +50,9 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def seconds_for(sheet: Sheet, solutions: Path, students: int, jobs: int) -> float:
-    """Seconds to grade a class; every student must have full marks."""
+def seconds_for(sheet: Sheet, solutions: Path, students: int, jobs: int) -> tuple[float, float]:
+    """Seconds to grade a class, and to grade its first notebook; all must have full marks."""
+    done: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         submissions, out = Path(folder) / "submissions", Path(folder) / "out"
         for number in range(students):
@@ -66,14 +68,14 @@ def seconds_for(sheet: Sheet, solutions: Path, students: int, jobs: int) -> floa
             keep="best",
             dry=False,
             solutions=solutions,
-            say=lambda line: None,
+            say=lambda line: done.append(time.perf_counter()) if line[:1].isdigit() else None,
         )
         seconds = time.perf_counter() - began
         lines = (out / "grades.csv").read_text(encoding="utf-8").splitlines()[1:]
     full = sum(float(line.split(",")[3]) == float(line.split(",")[4]) for line in lines)
     if full != students * len(sheet.functions):
         raise SystemExit(f"{sheet.name}: {len(lines) - full} honest answers lost points")
-    return seconds
+    return seconds, done[0] - began
 
 
 def honest_notebook(sheet: Sheet, number: int) -> str:
