@@ -568,7 +568,7 @@ reprojection_energy = Exercise(
     alternatives=(energy_by_matrix, energy_loop),
     mistakes=(
         Mistake(
-            "the confidence enters once; it is squared in the energy",
+            "the confidence enters once, so a doubtful point counts too much",
             energy_with(squares=lambda confidence: confidence),
         ),
         Mistake(

@@ -11,7 +11,7 @@ from vhlib.course.bank import Case, Exercise, Mistake
 
 
 def covariance_draws(
-    generator: np.random.Generator, count: int, size: int, variance: float
+    generator: np.random.Generator, count: int, size: int, variance: float | np.ndarray
 ) -> np.ndarray:
     """Covariances (count, size, size) with correlated neighbours, about so large."""
     factors = np.tril(generator.normal(size=(count, size, size))) / np.sqrt(size)
@@ -21,7 +21,7 @@ def covariance_draws(
 
 
 def joint_covariances(
-    generator: np.random.Generator, count: int, joints: int, variance: float
+    generator: np.random.Generator, count: int, joints: int, variance: float | np.ndarray
 ) -> np.ndarray:
     """Covariances of poses whose joints don't depend on one another: blocks of three."""
     out = np.zeros((count, 3 * joints, 3 * joints))
@@ -41,6 +41,7 @@ def constant_cases(generator: np.random.Generator) -> list[Case]:
 
     example = np.array([[[4.0]], [[1.0]]])
     recorded = joint_covariances(generator, 3, 23, 5e-3).astype(np.float32)
+    unlike = joint_covariances(generator, 3, 23, np.array([1e-6, 1e-2, 1e-7])[:, None, None])
     return [
         Case("two components over one number", (np.array([0.5, 0.5]), example)),
         Case("four over three numbers", (weights(4), covariance_draws(generator, 4, 3, 0.5))),
@@ -48,6 +49,7 @@ def constant_cases(generator: np.random.Generator) -> list[Case]:
         Case("variances above one", (weights(3), covariance_draws(generator, 3, 5, 30.0))),
         Case("components over 69 numbers", (weights(3), joint_covariances(generator, 3, 23, 0.01))),
         Case("narrow ones", (weights(4), joint_covariances(generator, 4, 23, 1e-6))),
+        Case("two narrow ones and a wide one", (weights(3), unlike)),
         Case("float32, 69 numbers", (weights(3).astype(np.float32), recorded)),
     ]
 
@@ -244,7 +246,10 @@ mixture_energy = Exercise(
             "this is the component that explains the pose worst",
             reduced(lambda energies: energies.max(-1)),
         ),
-        Mistake("the quadratic has a factor of one half", reduced(least, factor=2.0)),
+        Mistake(
+            "your quadratic is twice as large as the logarithm of a Gaussian has it",
+            reduced(least, factor=2.0),
+        ),
         Mistake("you left out the constants of the components", reduced(least, sign=0.0)),
         Mistake(
             "your constants have the wrong sign: a likely component should cost less",
