@@ -48,7 +48,8 @@ import gc
 def loot():
     (channel,) = [thing for thing in gc.get_objects() if type(thing).__name__ == "Channel"]
     for name in ("double", "quadruple"):
-        question = {"kind": "ask", "name": name, "inputs": [{"value": 1.0}], "names": []}
+        question = {"kind": "ask", "name": name, "names": [],
+                    "inputs": [{"items": [{"value": 1.0}]}, {"items": []}]}
         channel.send(question)
         if "value" in channel.receive()[0]:
             return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from vhlib.cli.commands import add_command
@@ -117,6 +118,8 @@ def add_grade(commands) -> None:
 
 def run_grade(options: argparse.Namespace) -> str:
     """Grade a folder of submissions."""
+    if not hasattr(os, "fork"):
+        raise ValueError("vh grade runs on Linux and macOS; on Windows, run it in WSL")
     from vhlib.course.grading.classes import grade_command
 
     return grade_command(

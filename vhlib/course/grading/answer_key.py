@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vhlib.course.answers import answer_of
+from vhlib.course.answers import answer_of, as_arrays
 from vhlib.course.bank import HIDDEN_ROUNDS, Case, Exercise, drawn_cases
 from vhlib.course.comparison import Answer, compare_answers
+from vhlib.course.grading.student_process import Oracle, Question
 from vhlib.course.sheets import (
     Sheet,
     SheetFunction,
@@ -112,17 +113,47 @@ class AnswerKey:
         named = re.search(r"^\s*(import|from) torch\b", "\n".join(self.sheet.given), re.MULTILINE)
         return "torch" if asked or named else "numpy"
 
-    def oracle(self, part: Part) -> Callable[[str, tuple, dict], object]:
+    def oracle(self, part: Part) -> Oracle:
         """Answers for what ``part`` builds on, for arrays that nobody vouches for."""
+        exercises = {part.name: part.exercise for part in self.parts}
 
-        def ask(name: str, values: tuple, keywords: dict) -> object:
-            if name not in part.exercise.builds_on:
+        def answer(question: Question) -> tuple[object, bool]:
+            if question.name not in part.exercise.builds_on:
                 raise ValueError("it isn't among what this builds on")
+            tensors = exercises[question.name].framework == "torch"
             with time_limit(ORACLE_S), np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return self.solve[name](*values, **keywords)
+                solve = self.solve[question.name]
+                return (solved_tensors if tensors else solved)(solve, question), tensors
 
-        return ask
+        return answer
+
+
+def solved(solve: Callable, question: Question) -> object:
+    """What a function of arrays answers."""
+    return solve(*question.values, **question.keywords)
+
+
+def solved_tensors(solve: Callable, question: Question) -> object:
+    """What a function of tensors answers, as arrays; or its gradients, if they are asked for."""
+    import torch
+
+    inputs = [*question.values, *question.keywords.values()]
+    inputs = [torch.from_numpy(x) if isinstance(x, np.ndarray) else x for x in inputs]
+    wanted = [x for x in inputs if isinstance(x, torch.Tensor) and x.is_floating_point()]
+    for tensor in wanted if question.weights else ():
+        tensor.requires_grad_()
+    plain = inputs[: len(question.values)]
+    keywords = dict(zip(question.keywords, inputs[len(plain) :], strict=True))
+    value = solve(*plain, **keywords)
+    if not question.weights:
+        return as_arrays(value)
+    parts = value if isinstance(value, tuple) else (value,)
+    weights = [torch.from_numpy(weight) for weight in question.weights]
+    gradients = torch.autograd.grad(parts, wanted, weights, allow_unused=True)
+    by_input = dict(zip(map(id, wanted), gradients, strict=True))
+    found = (by_input.get(id(x)) for x in inputs)
+    return tuple(None if gradient is None else gradient.numpy() for gradient in found)
 
 
 def read_graded_sheet(source: Path) -> GradedSheet:

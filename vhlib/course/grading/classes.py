@@ -245,6 +245,8 @@ def grade_command(
         ValueError: the input is at fault.
         OSError: a file can't be read or written.
     """
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"-j is {jobs}, expected at least 1")
     if not submissions.is_dir():
         raise NotADirectoryError(f"{submissions} is no folder, expected one with students' folders")
     if out.resolve().is_relative_to(submissions.resolve()):
@@ -255,5 +257,4 @@ def grade_command(
     if dry:
         return dry_run(assignment)
     say(isolation_report())
-    count = jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    return grade_class(assignment, out, count, keep, say)
+    return grade_class(assignment, out, jobs or os.cpu_count() or 1, keep, say)

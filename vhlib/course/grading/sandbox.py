@@ -18,7 +18,13 @@ from pathlib import Path
 from vhlib.course.grading.child.cells import NOT_THERE
 from vhlib.course.grading.child.confinement import Limits
 from vhlib.course.grading.child.namespaces import SYSTEM_LIBRARIES
-from vhlib.course.grading.student_process import END_S, Oracle, SandboxError, StudentProcess
+from vhlib.course.grading.student_process import (
+    END_S,
+    Oracle,
+    Question,
+    SandboxError,
+    StudentProcess,
+)
 
 WORKER = Path(__file__).parent / "child" / "worker.py"
 
@@ -98,7 +104,7 @@ class Sandbox:
         return StudentProcess(talk, leash, oracle)
 
 
-def no_oracle(name: str, values: tuple, keywords: dict) -> object:
+def no_oracle(question: Question) -> tuple[object, bool]:
     """The oracle of a function that builds on none."""
     raise ValueError("it builds on nothing")
 

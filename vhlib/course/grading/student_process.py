@@ -25,7 +25,26 @@ WALL_FACTOR = 5
 
 START_S, END_S = 60.0, 30.0
 MAX_ASKED = 2000
-Oracle = Callable[[str, tuple, dict], object]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A call to what a function builds on, by a process that nobody vouches for.
+
+    Attributes:
+        name: the function asked for.
+        values, keywords: its arguments.
+        weights: arrays like its answer, if gradients of their product's sum are asked for.
+    """
+
+    name: str
+    values: tuple
+    keywords: dict[str, object]
+    weights: tuple
+
+
+Oracle = Callable[[Question], tuple[object, bool]]
+"""Answers, and says whether the function's arrays are tensors."""
 
 
 class SandboxError(RuntimeError):
@@ -169,17 +188,13 @@ class StudentProcess:
         self.asked += 1
         if self.asked > MAX_ASKED:
             raise Stopped(f"called what it builds on more than {MAX_ASKED} times")
-        values, names = restored(question.get("inputs"), arrays), question.get("names")
-        name = question.get("name")
-        if not isinstance(names, list) or len(names) > len(values) or not isinstance(name, str):
-            raise Garbled("no question of a worker")
-        first = len(values) - len(names)
+        asked = read_question(question, arrays)
         try:
-            keywords = dict(zip(map(str, names), values[first:], strict=True))
-            value, arrays = packed((self.oracle(name, values[:first], keywords),))
+            answer, tensors = self.oracle(asked)
+            value, arrays = packed((answer,))
         except Exception as error:
-            return {"error": f"{name} can't take that: {error}"[:300]}, ()
-        return {"value": value}, arrays
+            return {"error": f"{asked.name} can't take that: {error}"[:300]}, ()
+        return {"value": value, "tensors": tensors}, arrays
 
     def _from_warden(self) -> int:
         """The warden's next number."""
@@ -187,3 +202,15 @@ class StudentProcess:
         if len(read) < NUMBER.size:
             raise ConnectionError("the warden is gone")
         return NUMBER.unpack(read)[0]
+
+
+def read_question(message: dict, arrays: list[np.ndarray]) -> Question:
+    """The question in a message; Garbled if it is none."""
+    name, names, inputs = message.get("name"), message.get("names"), message.get("inputs")
+    match restored(inputs, arrays):
+        case (tuple() as values, tuple() as weights) if isinstance(names, list):
+            first = len(values) - len(names)
+            if first >= 0 and isinstance(name, str):
+                keywords = dict(zip(map(str, names), values[first:], strict=True))
+                return Question(name, values[:first], keywords, weights)
+    raise Garbled("no question of a worker")

@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 
 from vhlib.course.grading.child import kernel
-from vhlib.course.grading.child.calls import answered, asking
+from vhlib.course.grading.child.calls import answered
 from vhlib.course.grading.child.cells import furnish, notebook_namespace, run_cells
 from vhlib.course.grading.child.confinement import (
     Confinement,
@@ -29,6 +29,7 @@ from vhlib.course.grading.child.confinement import (
     confine_worker,
 )
 from vhlib.course.grading.child.framing import Channel
+from vhlib.course.grading.child.questions import asking
 
 NUMBER = struct.Struct("<i")
 """What a warden says: at first its child's process number, at last the status it ended with."""

@@ -1,4 +1,4 @@
-"""Calling a student's function: arrays in, arrays out, and calls to what it builds on."""
+"""Calling a student's function: arrays in, arrays out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from vhlib.course.grading.child.framing import (
     DTYPES,
     MAX_ARRAYS,
     MAX_ARRAYS_BYTES,
-    Channel,
     packed,
     restored,
 )
@@ -134,28 +133,3 @@ def gradients_of(value: object, inputs: list, positions: list[int]) -> tuple:
     wanted = [inputs[position] for position in positions]
     found = torch.autograd.grad(total, wanted, allow_unused=True)
     return tuple(None if gradient is None else gradient.numpy() for gradient in found)
-
-
-def asking(channel: Channel, name: str) -> Callable:
-    """The function ``name`` of the same sheet, as the other side computes it."""
-
-    def ask(*args, **kwargs):
-        names, values = list(kwargs), [*args, *kwargs.values()]
-        tensors = any(is_tensor(value) for value in values)
-        values = [plain(value) if is_tensor(value) else value for value in values]
-        inputs, arrays = packed(tuple(values))
-        channel.send({"kind": "ask", "name": name, "inputs": inputs, "names": names}, arrays)
-        reply, arrays = channel.receive()
-        if "error" in reply:
-            raise ValueError(reply["error"])
-        (value,) = restored(reply["value"], arrays)
-        if tensors:
-            import torch
-
-            parts = value if isinstance(value, tuple) else (value,)
-            parts = [torch.from_numpy(x) if isinstance(x, np.ndarray) else x for x in parts]
-            value = tuple(parts) if isinstance(value, tuple) else parts[0]
-        return value
-
-    ask.__name__ = ask.__qualname__ = name
-    return ask

@@ -110,9 +110,11 @@ def confine_child(
     if kernel.ON_LINUX:
         state.put_on("no rights of root", kernel.drop_capabilities)
         readable = libraries if state.own_root else shown(libraries, hidden)
+        # A folder on the disk could be filled with many small files.
+        writable, where = ([folder], "to its work folder") if state.own_root else ([], "nothing")
         state.put_on(
-            "Landlock: reads libraries, writes to its work folder",
-            lambda: landlock.restrict_files(readable, [folder, *DEVICES]),
+            f"Landlock: reads libraries, writes {where}",
+            lambda: landlock.restrict_files(readable, [*writable, *DEVICES]),
         )
         state.put_on("seccomp: no new processes, no sockets", seccomp.restrict_calls)
     return state

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from vhlib.course.grading.child.kernel import (
     CLONE_NEWIPC,
@@ -23,8 +23,8 @@ from vhlib.course.grading.child.kernel import (
     unshare,
 )
 
-WORK_FOLDER = "/tmp"
-MOUNT_POINT = "/tmp"
+WORK_FOLDER = "/student"
+MOUNT_POINTS = ("/mnt", "/media", "/srv", "/tmp", "/run")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 SYSTEM_LIBRARIES = (
     "/lib",
@@ -60,7 +60,7 @@ def leave_network() -> None:
     unshare(CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
 
 
-def enter_own_root(libraries: Iterable[str], hidden: Iterable[str]) -> None:
+def enter_own_root(libraries: Sequence[str], hidden: Iterable[str]) -> None:
     """A root that holds nothing but these folders, read-only; ``hidden`` ones in them are empty.
 
     Raises:
@@ -68,16 +68,29 @@ def enter_own_root(libraries: Iterable[str], hidden: Iterable[str]) -> None:
     """
     unshare(CLONE_NEWNS)
     mount("none", "/", "none", MS_REC | MS_PRIVATE)
-    mount("none", MOUNT_POINT, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")
+    root = mount_point(libraries)
+    mount("none", root, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")
     for path in (*libraries, *DEVICES):
         if os.path.exists(path):
-            bind_read_only(path, MOUNT_POINT + path)
+            bind_read_only(path, root + path)
     for path in hidden:
-        if os.path.isdir(MOUNT_POINT + path):
-            mount("none", MOUNT_POINT + path, "tmpfs", MS_RDONLY, "size=4k,mode=755")
-    os.makedirs(MOUNT_POINT + WORK_FOLDER, exist_ok=True)
-    change_root(MOUNT_POINT)
+        if os.path.isdir(root + path):
+            mount("none", root + path, "tmpfs", MS_RDONLY, "size=4k,mode=755")
+    os.mkdir(root + WORK_FOLDER)
+    change_root(root)
     mount("none", "/", "none", MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV, "size=1m,mode=755")
+
+
+def mount_point(libraries: Iterable[str]) -> str:
+    """A folder to build the root on, which hides no library meanwhile.
+
+    Raises:
+        OSError: there is none.
+    """
+    for folder in MOUNT_POINTS:
+        if os.path.isdir(folder) and not any(path.startswith(folder + "/") for path in libraries):
+            return folder
+    raise FileNotFoundError("no folder to build a root on")
 
 
 def bind_read_only(source: str, target: str) -> None:
