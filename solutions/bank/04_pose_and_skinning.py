@@ -387,7 +387,6 @@ def skin_cases(generator: np.random.Generator) -> list[Case]:
         Case("a batch of 3", (some[0], few, A[0])),
         Case("batch axes (2, 3)", (some, few, A)),
         Case("float32", tuple(each.astype(np.float32) for each in (some[1], few, A[1]))),
-        Case("no vertices", (np.zeros((0, 3)), np.zeros((0, 4)), A[0, 0])),
     ]
 
 
@@ -505,7 +504,6 @@ def feature_cases(generator: np.random.Generator) -> list[Case]:
         Case("a batch of 3", (some[0],)),
         Case("batch axes (2, 3)", (some,)),
         Case("float32", (some[1].astype(np.float32),)),
-        Case("the root alone", (some[0, 0, :1],)),
     ]
 
 
