@@ -11,7 +11,7 @@ import json
 import math
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -112,9 +112,9 @@ class Channel:
                 raise Ended("the other side closed the stream") from error
 
 
-def unpacked(described: list, body: bytearray) -> list[np.ndarray]:
+def unpacked(described: object, body: bytearray) -> list[np.ndarray]:
     """The arrays that a header describes; Garbled if ``body`` isn't exactly they."""
-    if len(described) > MAX_ARRAYS:
+    if not isinstance(described, list) or len(described) > MAX_ARRAYS:
         raise Garbled("more arrays than are taken")
     arrays, start = [], 0
     for dtype, shape in described:
@@ -158,7 +158,7 @@ def packed(values: tuple) -> tuple[list, tuple[np.ndarray, ...]]:
     return [pack(value) for value in values], tuple(arrays)
 
 
-def restored(packed_values: list, arrays: list[np.ndarray]) -> tuple:
+def restored(packed_values: object, arrays: Sequence[np.ndarray]) -> tuple:
     """What :func:`packed` took apart; Garbled if it isn't such a list."""
 
     def restore(value):
