@@ -32,6 +32,7 @@ DAMAGED = {
     "binary": (bytes(range(256)) * 10, "UTF-8"),
     "a_list": (b"[1, 2]", "it has no cells"),
     "format_3": (b'{"worksheets": [{"cells": []}], "nbformat": 3}', "it has no cells"),
+    "much_code": (answers("# " + "x" * 1_000_001), "1.0 MB of code"),
     "nested": (deeply_nested(), "isn't valid JSON"),
 }
 
@@ -58,6 +59,7 @@ def odd(tmp_path_factory):
     hand_in(submissions, "deleted", notebook(cell(RIGHT_DOUBLE, "double")))
     hand_in(submissions, "no_ids", notebook(cell(RIGHT_DOUBLE), cell(RIGHT_QUADRUPLE)))
     hand_in(submissions, "text_cell", notebook(cell(RIGHT_DOUBLE, "double", "markdown")))
+    hand_in(submissions, "deep_code", answers("def double(x):\n    return " + "-" * 20000 + "x"))
     hand_in(submissions, "renamed_function", answers("def twice(x):\n    return 2 * x"))
     hand_in(submissions, "broken_code", answers("def double(x)\n    return 2 * x"))
     hand_in(submissions, "stubs", answers(STUB, "def quadruple(x):\n    pass"))
@@ -170,6 +172,12 @@ def test_nothing_written_is_not_attempted(odd, name):
     for part in ("double", "quadruple"):
         assert odd[0][name, part]["points"] == "0.00"
         assert odd[0][name, part]["status"] == "not attempted"
+
+
+def test_code_too_deep_to_be_parsed_costs_nobody_else_anything(odd):
+    row = odd[0]["deep_code", "double"]
+
+    assert row["status"] == "wrong" or row["status"].startswith("ungradable: ")
 
 
 def test_a_folder_named_like_a_notebook_is_searched_not_read(odd):

@@ -139,6 +139,6 @@ def grade(job: Job, secret: bytes, keys: dict, sandboxes: dict, stack) -> Outcom
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of students' syntax
             return Outcome(job.number, tuple(score_notebook(read_cells(job.content), key, sandbox)))
-    except (SandboxError, ValueError, OSError, MemoryError) as error:
+    except (SandboxError, ValueError, OSError, MemoryError, RecursionError) as error:
         sandboxes.clear()
         return Outcome(job.number, (), f"the grader failed: {error}")

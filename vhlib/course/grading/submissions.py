@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MAX_NOTEBOOK_BYTES = 50_000_000
-MAX_CELLS, MAX_DEPTH = 2000, 3
+MAX_CELLS, MAX_CODE, MAX_DEPTH = 2000, 1_000_000, 3
 _SKIPPED = {".ipynb_checkpoints", "__MACOSX"}
 
 
@@ -171,7 +171,11 @@ def read_cells(content: bytes) -> list[Cell]:
         raise Unreadable("it is JSON, but not a notebook of format 4: it has no cells")
     if len(cells) > MAX_CELLS:
         raise Unreadable(f"it has {len(cells)} cells, more than {MAX_CELLS}")
-    return [cell for number, raw in enumerate(cells, 1) if (cell := read_cell(number, raw))]
+    found = [cell for number, raw in enumerate(cells, 1) if (cell := read_cell(number, raw))]
+    size = sum(len(cell.source) for cell in found if cell.kind == "code")
+    if size > MAX_CODE:
+        raise Unreadable(f"it has {size / 1e6:.1f} MB of code, more than {MAX_CODE / 1e6:g}")
+    return found
 
 
 def read_cell(number: int, raw: object) -> Cell | None:

@@ -66,6 +66,7 @@ def guard(handles: list[int], shared: Confinement, settings: dict) -> None:
     talk, leash = handles
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     state = shared.copy()
+    state.account += os.getpid()
     folder = "" if state.own_root else tempfile.mkdtemp(prefix="vh-grade-")
     if kernel.ON_LINUX:
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)

@@ -16,7 +16,7 @@ from vhlib.course.grading.child.namespaces import DEVICES, WORK_FOLDER
 
 NOBODY = 65534
 FOREIGN_USER = 1_960_417_000
-"""An account that no system has, so that its processes are counted apart from everybody's."""
+"""Accounts from here on, one for each process, are no system's: their threads count apart."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ class Confinement:
     own_root: bool = False
     own_network: bool = False
     as_root: bool = False
+    own_users: bool = False
     library_bytes: int = 0
+    account: int = FOREIGN_USER
 
     def put_on(self, words: str, layer: Callable[[], str | None]) -> bool:
         """Try a layer."""
@@ -78,7 +80,8 @@ def confine_worker(libraries: list[str], hidden: list[str]) -> Confinement:
     prefer_for_the_oom_killer()
     state.library_bytes = address_space()
     if not state.as_root:
-        state.put_on("a namespace of users without rights", namespaces.enter_user_namespace)
+        words = "a namespace of users without rights"
+        state.own_users = state.put_on(words, namespaces.enter_user_namespace)
     state.own_network = state.put_on(
         "no network: a namespace without interfaces", namespaces.leave_network
     )
@@ -102,11 +105,18 @@ def confine_child(
         folder, libraries, hidden = WORK_FOLDER, ["/"], []
     os.chdir(folder)
     if state.as_root:
-        state.put_on("an account of its own", lambda: leave_account(state.own_root, folder))
+        state.own_users = state.put_on(
+            "an account of its own", lambda: leave_account(state, folder)
+        )
     state.put_on(
-        f"limits on memory ({limits.memory >> 30} GB), processor time, threads, files and output",
+        f"limits on memory ({limits.memory >> 30} GB), processor time and files",
         lambda: set_limits(limits, state.library_bytes),
     )
+    if state.own_users:  # else all processes of the grader's own account would be counted
+        state.put_on(
+            f"at most {limits.threads} threads",
+            lambda: set_limit("RLIMIT_NPROC", limits.threads),
+        )
     if kernel.ON_LINUX:
         state.put_on("no rights of root", kernel.drop_capabilities)
         readable = libraries if state.own_root else shown(libraries, hidden)
@@ -143,18 +153,18 @@ def prefer_for_the_oom_killer() -> None:
         pass
 
 
-def leave_account(own_root: bool, folder: str) -> None:
+def leave_account(state: Confinement, folder: str) -> None:
     """Become nobody, if nobody can read Python's library.
 
     Raises:
         OSError: it can't, or the account can't be changed.
     """
-    if not own_root and not readable_by_all(os.__file__):
+    if not state.own_root and not readable_by_all(os.__file__):
         raise OSError("Python's library lies in a private folder")
-    if not own_root:
+    if not state.own_root:
         os.chmod(folder, 0o777)
     os.setgroups([])
-    for number in (FOREIGN_USER, NOBODY):
+    for number in (state.account, NOBODY):
         try:
             os.setresgid(number, number, number)
             os.setresuid(number, number, number)
@@ -186,14 +196,18 @@ def set_limits(limits: Limits, library_bytes: int) -> None:
         ("RLIMIT_CPU", limits.cpu_seconds),
         ("RLIMIT_FSIZE", limits.file_bytes),
         ("RLIMIT_NOFILE", limits.open_files),
-        ("RLIMIT_NPROC", limits.threads),
         ("RLIMIT_CORE", 0),
         ("RLIMIT_MEMLOCK", 0),
         ("RLIMIT_MSGQUEUE", 0),
     ):
         if hasattr(resource, name):
-            kind = getattr(resource, name)
-            most = resource.getrlimit(kind)[1]
-            value = value if most == resource.RLIM_INFINITY else min(value, most)
-            resource.setrlimit(kind, (value, value))
+            set_limit(name, value)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing too much is an error, not the end
+
+
+def set_limit(name: str, value: int) -> None:
+    """One limit, soft and hard alike, never above the one in force."""
+    kind = getattr(resource, name)
+    most = resource.getrlimit(kind)[1]
+    value = value if most == resource.RLIM_INFINITY else min(value, most)
+    resource.setrlimit(kind, (value, value))
