@@ -43,8 +43,8 @@ import numpy as np
 #
 # Here $x$ is the prediction, $y$ the truth, and $r_x$, $r_y$ are the means of their root joints.
 #
-# `mpjpe(pred, gt, roots)`: `(*, J, 3)` twice, and an array of the indices of the root joints → `(*)`,
-# metres. Each pose has its own error.
+# `mpjpe(pred, gt, roots)`: `(*, J, 3)` twice, and an array of the indices of the root joints →
+# `(*)`, metres. Each pose has its own error.
 #
 # *Example*: `gt` is all zeros, `pred` is `[[1, 0, 0], [1, 0, 0], [1, 3, 4]]`. With
 # `roots = np.array([0])` only the last joint is off, by 5, and the error is 5/3 = 1.6667. With
@@ -148,13 +148,13 @@ sheet.draw(pck_and_auc)
 #
 # $$R = U\, \mathrm{diag}(1, 1, d)\, V^\top, \qquad d = \det(U V^\top) = \pm 1 .$$
 #
-# `best_rotation(x, y)`: `(*, J, 3)` twice, centred → `(*, 3, 3)`, of determinant +1. In a batch, some
-# pairs may be mirrored and others not.
+# `best_rotation(x, y)`: `(*, J, 3)` twice, centred → `(*, 3, 3)`, of determinant +1. In a batch,
+# some pairs may be mirrored and others not.
 #
-# *Example*: `x` has the six points ±(3, 0, 0), ±(0, 2, 0), ±(0, 0, 1). If `y` is `x` after a quarter
-# turn about z, that turn is the answer: `[[0, -1, 0], [1, 0, 0], [0, 0, 1]]`. If `y` is `x` with its
-# *first* coordinate mirrored, the answer is `diag(-1, 1, -1)`: x must be flipped, and z, where the
-# points reach least, is flipped along with it.
+# *Example*: `x` has the six points ±(3, 0, 0), ±(0, 2, 0), ±(0, 0, 1). If `y` is `x` after a
+# quarter turn about z, that turn is the answer: `[[0, -1, 0], [1, 0, 0], [0, 0, 1]]`. If `y` is `x`
+# with its *first* coordinate mirrored, the answer is `diag(-1, 1, -1)`: x must be flipped, and z,
+# where the points reach least, is flipped along with it.
 #
 # *Expected picture*: the turned axes, yours dashed on the expected ones.
 
@@ -270,14 +270,15 @@ if sheet.ready(mpjpe, pa_mpjpe):
     show(
         figure,
         alt="Two bars for each of four wrong predictions. PA-MPJPE is zero for a body that is too "
-        "small or leans; for a mirrored body and for one at rest it is smaller than MPJPE, not zero.",
+        "small or leans; for a mirrored body and one at rest it is smaller than MPJPE, not zero.",
     )
 
 # %% [markdown]
-# It forgives size, and which way the whole body faces or leans. A pose that floats tilted in the air
-# scores like one that stands. So the two numbers aren't variants of one: on the benchmark 3DPW the
-# network SPIN has an MPJPE of 96.9 mm and a PA-MPJPE of 59.2. A list that mixes both, as
-# some lecture slides do, ranks methods by which number they printed.
+# It forgives size, and which way the whole body faces or leans. A pose that floats tilted in the
+# air scores like one that stands. So the two numbers aren't variants of one: on the benchmark 3DPW
+# the network SPIN has an MPJPE of 96.9 mm and a PA-MPJPE of 59.2. A list that mixes both ranks
+# methods by which number they printed. Even the order may change: on MPI-INF-3DHP, VNect has the
+# better AUC before alignment (40.4 % against SPIN's 37.1), SPIN after it (55.6 against 47.3).
 #
 # And the alignment minimises *squares*: PA-MPJPE is nearly always below MPJPE, but nothing
 # guarantees it.
@@ -288,24 +289,25 @@ if sheet.ready(mpjpe, pa_mpjpe):
 # A video may be right on the whole in each frame and still tremble. The acceleration of a joint at
 # frame $t$ is its second difference, times the square of the frame rate $f$:
 #
-# $$a_t = f^2 \, (x_{t-1} - 2 x_t + x_{t+1}), \qquad t = 1, \dots, T-2 \text{ (frames from 0 to } T-1).$$
+# $$a_t = f^2 \, (x_{t-1} - 2 x_t + x_{t+1}), \qquad t = 1, \dots, T - 2,$$
 #
-# The acceleration error is the mean of $\lVert a_t^{\text{pred}} - a_t^{\text{gt}} \rVert$ over these
-# frames and all joints. Tables print it with $f = 1$, in mm per frame², where the same motion filmed
-# at twice the rate scores about a quarter. (The published evaluations also take the root off each
-# frame first. Here positions are used as they are given.)
+# with frames counted from 0. The acceleration error is the mean of
+# $\lVert a_t^{\text{pred}} - a_t^{\text{gt}} \rVert$ over these frames and all joints. Tables print
+# it with $f = 1$, in mm per frame², where the same motion filmed at twice the rate scores about a
+# quarter. (VIBE's evaluation takes the root off each frame first. Here positions are used as they
+# are given.)
 #
 # `acceleration_error(pred, gt, fps)`: `(*, T, J, 3)` twice, frames per second → `(*)` in m/s².
 #
 # *Example*: three joints at rest for five frames, and a prediction in which the first of them jumps
-# by 0.01 m in frame 2 and back in frame 3. That joint's accelerations are 0.01, -0.02 and 0.01 m per
-# frame², so the mean over 3 frames and 3 joints is 0.04/9 = 0.004444; at 30 frames per second,
+# by 0.01 m in frame 2 and back in frame 3. That joint's accelerations are 0.01, -0.02 and 0.01 m
+# per frame², so the mean over 3 frames and 3 joints is 0.04/9 = 0.004444; at 30 frames per second,
 # 4 m/s².
 
 
 # %% nbgrader={"grade": false, "grade_id": "acceleration_error", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def acceleration_error(pred, gt, fps):
-    """Mean distance (*) of the accelerations of joints (*, T, J, 3) at fps frames a second, m/s²."""
+    """Mean distance (*) in m/s² of two accelerations of joints (*, T, J, 3), fps frames a second."""
     ### BEGIN SOLUTION
     wrong = fps**2 * np.diff(pred - gt, n=2, axis=-3)
     return np.linalg.norm(wrong, axis=-1).mean(axis=(-2, -1))
@@ -346,13 +348,13 @@ if sheet.ready(mpjpe, acceleration_error):
     left.invert_yaxis()
     show(
         figure,
-        alt="Bars for three predictions. The shifted one has neither error. The trembling one has a "
-        "small MPJPE and a large acceleration error, the frozen one the other way round.",
+        alt="Bars for three predictions. The shifted one has neither error. The trembling one has "
+        "a small MPJPE and a large acceleration error, the frozen one the other way round.",
     )
 
 # %% [markdown]
-# A frozen body errs by the truth's own acceleration and no more, so a small acceleration error is no
-# praise without a small MPJPE beside it. And both numbers are blind to the shift.
+# A frozen body errs by the truth's own acceleration and no more, so a small acceleration error is
+# no praise without a small MPJPE beside it. And both numbers are blind to the shift.
 #
 # ## Hand in
 #

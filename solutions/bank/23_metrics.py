@@ -531,8 +531,8 @@ procrustes_aligned = Exercise(
         "each step in a variable.",
         "Joints are rows, so R x is x @ np.swapaxes(R, -1, -2). Sums over joints and coordinates "
         "are .sum(axis=(-2, -1), keepdims=True).",
-        "With turned = x @ np.swapaxes(R, -1, -2): scale = (turned * y).sum(...) / (x * x).sum(...), "
-        "and the answer is scale * turned + the mean of gt.",
+        "With turned = x @ np.swapaxes(R, -1, -2): scale = (turned * y).sum(...) / "
+        "(x * x).sum(...), and the answer is scale * turned + the mean of gt.",
     ),
     builds_on=("best_rotation",),
     drawing="points",
