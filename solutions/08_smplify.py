@@ -129,10 +129,10 @@ if sheet.ready(torso_depth, camera_translation):
     from vhlib.notebook.clips import load_clip
     from vhlib.notebook.figures import show_photo
     from vhlib.notebook.fit_figures import draw_picture
-    from vhlib.notebook.palette import SKY
+    from vhlib.notebook.palette import GREY, SKY
 
     smpl, clip = SMPL.load(), load_clip()
-    seen, camera = clip.keypoints(1)[90], clip.cameras[1]
+    photo, seen, camera = clip.frame(1, 90), clip.keypoints(1)[90], clip.cameras[1]
     xy, conf = seen.xy.numpy(), seen.confidence.numpy()
     f, c = camera.focal_length.mean().item(), camera.principal_point.numpy()
     stance = axis_angle_to_matrix(load_pose_prior().mean_pose.unflatten(-1, (-1, 3)))
@@ -147,11 +147,11 @@ if sheet.ready(torso_depth, camera_translation):
 
     figure = Figure(figsize=(4, 5.4))
     axes = figure.subplots()
-    draw_picture(axes, clip.frame(1, 90), seen)
+    draw_picture(axes, photo, seen)
     placed = S + t
     axes.plot(*xy.T, "w+", ms=9, mew=2, label="detected")
     axes.plot(*(f * placed[:, :2] / placed[:, 2:] + c).T, "o", color=SKY, ms=7, label="placed")
-    axes.legend(loc="upper left")
+    axes.legend(loc="upper left", facecolor=GREY)
     show_photo(
         figure,
         alt="A man with outstretched arms, white crosses at his joints. Blue dots of a standing body "
@@ -354,7 +354,7 @@ if sheet.ready(camera_translation, four_ways, stage_energies, keep_best):
     from vhlib.notebook.palette import ORANGE, SKY
 
     smpl, clip = SMPL.load(), load_clip()
-    seen, camera = clip.keypoints(1)[90], clip.cameras[1]
+    photo, seen, camera = clip.frame(1, 90), clip.keypoints(1)[90], clip.cameras[1]
     xy, conf = seen.xy.numpy(), seen.confidence.numpy()
     f, c = camera.focal_length.mean().item(), camera.principal_point.numpy()
     stance = axis_angle_to_matrix(load_pose_prior().mean_pose.unflatten(-1, (-1, 3)))
@@ -373,7 +373,7 @@ if sheet.ready(camera_translation, four_ways, stage_energies, keep_best):
 
     figure = Figure(figsize=(9, 3.6))
     for axes, points in zip(figure.subplots(1, 4), u, strict=True):
-        draw_picture(axes, clip.frame(1, 90), seen)
+        draw_picture(axes, photo, seen)
         wins = np.array_equal(points, best)
         for edge in OPENPOSE_25B.edges:
             bone = points[OPENPOSE_25B.indices(*edge)]

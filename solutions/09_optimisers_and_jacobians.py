@@ -300,7 +300,7 @@ if sheet.ready(point_jacobian, levenberg_marquardt_step, judge_step):
     from vhlib.notebook.clips import load_clip
     from vhlib.notebook.figures import show_photo
     from vhlib.notebook.fit_figures import draw_picture
-    from vhlib.notebook.palette import ORANGE, SKY
+    from vhlib.notebook.palette import GREY, ORANGE, SKY
 
     frame, clip, smpl = 90, load_clip(), SMPL.load()
     photo, seen = clip.frame(1, frame), clip.keypoints(1)[frame]
@@ -338,7 +338,7 @@ if sheet.ready(point_jacobian, levenberg_marquardt_step, judge_step):
         u = (f * points[:, :2] / points[:, 2:] + c)[[0, 1, 3, 2, 0]]
         axes.plot(*u.T, "o-", color=color, linewidth=3, label=label)
     axes.plot(*target.T, "w+", ms=14, mew=2, label="detected")
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower right", facecolor=GREY)
     show_photo(
         figure,
         alt="A man with a cross at each shoulder and hip. The torso of the rest pose, drawn as a "
