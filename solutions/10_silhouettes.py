@@ -241,8 +241,8 @@ def silhouette_terms(points, mask):
     ### BEGIN SOLUTION
     outwards = np.square(look_up(distance_field(mask), points)).mean(axis=-1)
     rows, columns = np.indices(mask.shape[-2:]).reshape(2, -1) + 0.5
-    centres = np.stack([columns, rows], axis=-1)  # (H * W, 2)
-    squares = np.square(centres[:, None] - points[..., None, :, :]).sum(axis=-1)
+    pixels = np.stack([columns, rows], axis=-1)  # (H * W, 2)
+    squares = np.square(pixels[:, None] - points[..., None, :, :]).sum(axis=-1)
     on_outline = contour(mask).reshape(*mask.shape[:-2], -1)
     inwards = (squares.min(axis=-1) * on_outline).sum(axis=-1) / on_outline.sum(axis=-1)
     return outwards, inwards

@@ -20,7 +20,7 @@ import numpy as np
 from vhlib.course.check_files import INDEX
 from vhlib.course.editions import lecture_sources, stored
 from vhlib.course.exercise_editions import check_sheet, sheet_sources, student_path
-from vhlib.course.sheets import BEGIN, bank_path, read_sheet
+from vhlib.course.sheets import BEGIN, END, bank_path
 from vhlib.files import write_atomically
 
 SET_UP = (
@@ -101,9 +101,7 @@ def read_secrets(root: Path) -> Secrets:
         texts = [(f"solutions/{source.name}", answer) for answer in answers(source)]
         bank = bank_path(source)
         texts.append((f"solutions/bank/{bank.name}", bank.read_text(encoding="utf-8")))
-        public = {
-            line for function in read_sheet(source).functions for line in plain(function.stub)
-        }
+        public = set(plain(given(source)))
         for name, text in texts:
             lines = [line for line in plain(text) if line not in public]
             found = {line: name for line in lines if is_telling(line)} | found
@@ -114,7 +112,13 @@ def read_secrets(root: Path) -> Secrets:
 def answers(source: Path) -> list[str]:
     """The regions between the markers of a sheet."""
     text = source.read_text(encoding="utf-8")
-    return [part.split("### END SOLUTION")[0] for part in text.split(BEGIN)[1:]]
+    return [part.split(END)[0] for part in text.split(BEGIN)[1:]]
+
+
+def given(source: Path) -> str:
+    """What a sheet gives its students: all of it outside the markers."""
+    parts = source.read_text(encoding="utf-8").split(BEGIN)
+    return parts[0] + "".join(part.split(END, 1)[1] for part in parts[1:])
 
 
 def leaks(files: dict[str, bytes], secrets: Secrets) -> Iterator[str]:
