@@ -311,9 +311,9 @@ if sheet.ready(stage_energies):
 #
 # Several candidates were fitted: $C$ vectors of $n$ unknowns for each person, with the energies of
 # their terms. Each person keeps the candidate whose weighted energy, as in part 5, is least. Who
-# decides is a matter of weights: the original asks the data alone, $w = (1, 0, 0, 0, 0)$, since a
-# prior would vote for the more usual pose. A candidate whose energy isn't finite never wins; if none
-# is finite, the first one stays. Of equal ones the first wins.
+# decides is a matter of weights: the original asks the data alone, $w = (1, 0, 0, 0, 0)$; with a
+# prior's weight, the more usual pose would have an advantage. A candidate whose energy isn't finite
+# never wins; if none is finite, the first one stays. Of equal ones the first wins.
 #
 # `keep_best(candidates, terms, weights)`: `candidates` `(*, C, n)`, `terms` `(*, C, T)`, `weights`
 # `(T,)` → `(*, n)`.

@@ -348,7 +348,7 @@ if sheet.ready(point_jacobian, levenberg_marquardt_step, judge_step):
 # %% [markdown]
 # Try frame 60, once as it is and once with a first damping of 0.01. The bolder first steps end in
 # another minimum, more than twice as far away: four points leave several, and an optimiser finds one
-# of them. This is why the original adds a residual that holds the depth near its first guess.
+# of them. The original's residual that holds the depth near its first guess keeps it from straying.
 
 # %% [markdown]
 # ## 6. Dogleg
