@@ -194,6 +194,18 @@ def test_feedback_names_the_mistake_and_no_hidden_number(tmp_path):
     assert "<script>" not in eve
 
 
+def test_the_last_lines_name_what_nobody_could_grade(tmp_path, capsys):
+    hand_in(tmp_path / "in", "ada", answers(quadruple="print('deleted')"))
+    hand_in(tmp_path / "in", "ben", "broken")
+    arguments = ["grade", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "-j", "1"]
+
+    assert main([*arguments, "--solutions", str(SHEETS)]) == 0
+
+    told = capsys.readouterr().out.splitlines()
+    assert "ben, ben/90_tiny.ipynb: ungradable: it isn't valid JSON, so no notebook" in told
+    assert told[-1].startswith("1 scored, 1 wrong, 2 ungradable; wrote ")
+
+
 def test_a_dry_run_runs_nothing_and_tells_everything(tmp_path, capsys):
     touch = f"open({str(tmp_path / 'ran')!r}, 'w')\n{RIGHT_DOUBLE}"
     hand_in(tmp_path / "in", "ada", answers(touch))

@@ -83,10 +83,20 @@ def grade_class(assignment: Assignment, out: Path, jobs: int, keep: str, say: Sa
     for student in assignment.students:
         own = [entry for entry in graded if entry.student == student]
         write_text(out / "feedback" / f"{student}.html", feedback_page(student, own))
-    doubts = [entry for entry in graded if entry.points is None]
-    for entry in doubts:
-        say(f"ungradable: {entry.student}, {entry.path or entry.sheet}: {entry.results[0].status}")
+    for line in doubts(graded):
+        say(line)
     return f"{status_counts(graded)}; wrote {out / 'grades.csv'}"
+
+
+def doubts(graded: Sequence[Graded]) -> list[str]:
+    """What nobody could grade, for somebody to settle: a line for each reason of each notebook."""
+    lines = (
+        f"{entry.student}, {entry.path or entry.sheet}: {result.status}"
+        for entry in graded
+        for result in entry.results
+        if result.points is None
+    )
+    return list(dict.fromkeys(lines))
 
 
 def grade_submissions(
