@@ -76,8 +76,8 @@ check(intrinsics)
 #
 # $$u = f_x \frac{X}{Z} + c_x, \qquad v = f_y \frac{Y}{Z} + c_y .$$
 #
-# The formula also gives numbers for a point *behind* the camera, where there is no picture. Let both
-# its coordinates be `np.nan`; a point with $Z = 0$ has none either.
+# The formula also gives numbers for a point *behind* the camera, where there is no picture. Let
+# both its coordinates be `np.nan`; a point with $Z = 0$ has none either.
 #
 # `project(X, T_camera_world, K)`: `X` `(*, N, 3)` metres, in the room; `T_camera_world`
 # `(*, 4, 4)`; `K` `(*, 3, 3)` as in part 1 → `(*, N, 2)`, pixels.
@@ -144,15 +144,15 @@ if sheet.ready(project):
 # ## 3. A network's camera
 # **2 points · difficulty 2 of 5 · 10 minutes**
 #
-# HMR and its family look at a square crop of $r$ by $r$ pixels and answer with $s$, $t_x$, $t_y$. In
-# coordinates that run from -1 to 1 over the crop, a body's points fall on
+# HMR and its family look at a square crop of $r$ by $r$ pixels and answer with $s$, $t_x$, $t_y$.
+# In coordinates that run from -1 to 1 over the crop, a body's points fall on
 #
 # $$s\,(X + t_x), \qquad s\,(Y + t_y) .$$
 #
 # Here they are asked for in pixels of the crop, which run from 0 to $r$.
 #
-# `weak_perspective(X, s, t, r)`: `X` `(*, N, 3)` metres, in the camera's axes; `s` `(*)`, half crops
-# a metre; `t` `(*, 2)` metres; `r` a number, pixels → `(*, N, 2)`, pixels of the crop.
+# `weak_perspective(X, s, t, r)`: `X` `(*, N, 3)` metres, in the camera's axes; `s` `(*)`, half
+# crops a metre; `t` `(*, 2)` metres; `r` a number, pixels → `(*, N, 2)`, pixels of the crop.
 #
 # *Example*: for `X = np.array([[0.0, -0.5, 0.2]])`, `s = np.array(0.8)`,
 # `t = np.array([0.1, 0.25])` and `r = 224` it is `[[120.96, 89.6]]`.
@@ -179,11 +179,11 @@ sheet.draw(weak_perspective)
 # ## 4. Where the person stands
 # **3 points · difficulty 3 of 5 · 15 minutes**
 #
-# The crop was cut out of a frame: a square with a side of $b$ pixels of the frame, whose middle lies
-# $o = m - c$ pixels from the frame's principal point (to the right and downwards). Which translation
-# $T = (T_x, T_y, T_z)$ puts the body where the network sees it, if the frame has a focal length of
-# $f$ pixels? For the points with $Z = 0$ before they are moved, both cameras have to agree,
-# measured in pixels from the principal point:
+# The crop was cut out of a frame: a square with a side of $b$ pixels of the frame, whose middle
+# lies $o = m - c$ pixels from the frame's principal point (to the right and downwards). Which
+# translation $T = (T_x, T_y, T_z)$ puts the body where the network sees it, if the frame has a
+# focal length of $f$ pixels? For the points with $Z = 0$ before they are moved, both cameras have
+# to agree, measured in pixels from the principal point:
 #
 # $$f\, \frac{X + T_x}{T_z} = o_x + \frac{b}{2}\, s\, (X + t_x) \quad \text{for every } X,$$
 #
@@ -257,8 +257,8 @@ if sheet.ready(project, weak_perspective, camera_translation):
 #
 # $$d = \frac{(o_x / f,\; o_y / f,\; 1)}{|(o_x / f,\; o_y / f,\; 1)|}$$
 #
-# in its axes. Let $R_\text{ray}$ be the shortest turn that takes straight ahead, $e = (0, 0, 1)$, to
-# $d$. With $a = e \times d$ (a cross product),
+# in its axes. Let $R_\text{ray}$ be the shortest turn that takes straight ahead, $e = (0, 0, 1)$,
+# to $d$. With $a = e \times d$ (a cross product),
 #
 # $$R_\text{ray} = I + [a]_\times + \frac{[a]_\times^2}{1 + d_z}, \qquad
 # [a]_\times = \begin{pmatrix} 0 & -a_3 & a_2 \\ a_3 & 0 & -a_1 \\ -a_2 & a_1 & 0 \end{pmatrix}.$$
@@ -301,7 +301,8 @@ sheet.draw(frame_orient)
 # Viewers have $y$ up and $z$ backwards. The whole scene has to be turned by
 # $Q = \mathrm{diag}(1, -1, -1)$: a vertex $x$ becomes $Q x$. A body is not given by its vertices,
 # though, but by its root rotation $R$ and its translation $t$. SMPL turns the root about the pelvis
-# $p$ of the body at rest, so a vertex $x_0$ of the posed body, before root and translation, comes to
+# $p$ of the body at rest, so a vertex $x_0$ of the posed body, before root and translation, comes
+# to
 #
 # $$x = R\,(x_0 - p) + p + t .$$
 #
@@ -332,8 +333,8 @@ check(to_y_up)
 sheet.draw(to_y_up)
 
 # %% [markdown]
-# The man of the clip, fitted in the camera's axes, before the eye of a viewer with $y$ up: as he is,
-# and with your two arrays.
+# The man of the clip, fitted in the camera's axes, before the eye of a viewer with $y$ up: as he
+# is, and with your two arrays.
 
 # %% tags=["real_data"]
 if sheet.ready(to_y_up):

@@ -149,8 +149,8 @@ intrinsics = Exercise(
         ),
     ),
     hints=(
-        "How many pixels are there to a millimetre of the sensor? The focal length is a length like "
-        "any other.",
+        "How many pixels are there to a millimetre of the sensor? The focal length is a length "
+        "like any other.",
         "np.zeros((*f.shape, 3, 3)) makes a batch of matrices; K[..., 0, 0] is one entry of all of "
         "them.",
         "f = f_mm * width / sensor_mm goes to K[..., 0, 0] and K[..., 1, 1], width / 2 to "
@@ -548,8 +548,8 @@ camera_translation = Exercise(
         "That gives T_z alone.",
         "Slopes: f / T_z = b s / 2, the pixels of one metre. Put that into the equation and X is "
         "gone; solve what is left for T_x. Shapes: (b * s)[..., None] goes with t and o.",
-        "T_z = 2 f / (b s), and T_x = t_x + 2 o_x / (b s). np.concatenate joins t + ... (*, 2) with "
-        "T_z[..., None] along the last axis.",
+        "T_z = 2 f / (b s), and T_x = t_x + 2 o_x / (b s). np.concatenate joins t + ... (*, 2) "
+        "with T_z[..., None] along the last axis.",
     ),
 )
 
@@ -674,7 +674,7 @@ frame_orient = Exercise(
         "np.concatenate([o / f, np.ones_like(o[..., :1])], axis=-1) is the ray; divide it by "
         "np.linalg.norm(..., axis=-1, keepdims=True). np.zeros((*d.shape, 3)) holds the matrices.",
         "a = (-d_y, d_x, 0), so [a]x has d_x at [0, 2], -d_x at [2, 0], d_y at [1, 2], -d_y at "
-        "[2, 1]. d[..., 2, None, None] divides a batch of matrices. The turn comes to the left of R.",
+        "[2, 1]. d[..., 2, None, None] divides a batch of matrices. The turn comes left of R.",
     ),
     drawing="frames",
 )
