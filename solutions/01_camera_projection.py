@@ -70,9 +70,9 @@ check(intrinsics)
 # Points $x_w$ of a room come into the camera's axes ($x$ right, $y$ down, $z$ forward) by
 #
 # $$\begin{pmatrix} X \\ Y \\ Z \end{pmatrix} = R\, x_w + t, \qquad
-# T_\text{camera\_world} = \begin{pmatrix} R & t \\ 0 & 1 \end{pmatrix},$$
+# T = \begin{pmatrix} R & t \\ 0 & 1 \end{pmatrix},$$
 #
-# and onto the picture by
+# where $T$ is `T_camera_world`, and onto the picture by
 #
 # $$u = f_x \frac{X}{Z} + c_x, \qquad v = f_y \frac{Y}{Z} + c_y .$$
 #
