@@ -23,7 +23,7 @@ from vhlib.fitting.observations import SizedKeypoints, sized_by, usable_keypoint
 from vhlib.fitting.posed_body import PosedBody, pack, unknown_slices
 from vhlib.fitting.priors import load_pose_prior
 from vhlib.fitting.priors.gmm import GaussianMixturePrior
-from vhlib.fitting.schedules import ALL_UNKNOWNS, BODY_WEIGHTS, COLD_START, Stage
+from vhlib.fitting.schedules import ALL_UNKNOWNS, BODY_WEIGHTS, COLD_START, FINE, Stage
 from vhlib.fitting.smplify import Fit, fit_smplify, own_terms
 from vhlib.fitting.staging import StageRecord, check_schedule, joined, stage_problem
 from vhlib.fitting.starts import View
@@ -34,12 +34,12 @@ from vhlib.geometry import PerspectiveCamera
 # needs less of a prior than that of a single one.
 CLIP_WEIGHTS = {
     **BODY_WEIGHTS,
-    "pose_prior": 3.0,
-    "bending": 4.0,
-    "shape_prior": 2.0,
-    SMOOTHNESS: 0.08,
+    "pose_prior": 2.5,
+    "bending": 3.5,
+    "shape_prior": 1.0,
+    SMOOTHNESS: 0.07,
 }
-CLIP_STAGE = Stage("clip", ALL_UNKNOWNS, CLIP_WEIGHTS, 50)
+CLIP_STAGE = Stage("clip", ALL_UNKNOWNS, CLIP_WEIGHTS, 50, robust=FINE)
 CLIP_START = (*COLD_START, CLIP_STAGE)
 """Each frame alone as ``COLD_START`` has it, then all together."""
 
