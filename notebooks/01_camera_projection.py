@@ -43,8 +43,10 @@ from vhlib.notebook.camera_figures import (
     cut,
     flattened,
     focal_figure,
+    from_its_right,
     heat_figure,
     rays_figure,
+    reaching_body,
     skeletons_figure,
     triads_figure,
     walk_figure,
@@ -58,9 +60,11 @@ from vhlib.notebook.viewer import BodyViewer
 from vhlib.pipelines.photo import draw_overlay
 
 clip, smpl = load_clip(), SMPL.load()
-photo, keypoints, room = clip.frame(1, 60), clip.keypoints(1)[60], clip.cameras[1]
-lens = room.in_own_frame()
-man = fit_smplify(smpl, lens, keypoints).body_parameters
+photo, keypoints = clip.frame(1, 60), clip.keypoints(1)[60]
+room = clip.cameras[1]  # the camera that took the photo: its lens, and where it stands
+lens = room.in_own_frame()  # the same for points that are given in its own axes
+man = fit_smplify(smpl, lens, keypoints).body_parameters  # in those axes
+reach = reaching_body()  # upright before the camera, its right arm stretched towards it
 
 # %% [markdown]
 # ## 1. From a point to a pixel
@@ -69,21 +73,8 @@ man = fit_smplify(smpl, lens, keypoints).body_parameters
 # and the picture is where a plane cuts that ray. Here is the rule, seen from the side, for a
 # rendered body that stretches out an arm (ignore the lower panel until section 3).
 
+
 # %%
-pose = torch.zeros(23, 3)  # axis-angle of each joint but the root; notebook 02 explains it
-for name, axis_angle in {
-    "right_shoulder": (0.0, 1.35, 0.1),
-    "left_shoulder": (0.0, 0.0, -1.25),
-    "right_hip": (-0.25, 0.0, -0.1),
-    "left_hip": (0.0, 0.0, 0.1),
-}.items():
-    pose[SMPL_24.index(name) - 1] = torch.tensor(axis_angle)
-to_camera = torch.diag(torch.tensor([1.0, -1.0, -1.0]))  # upright, facing it; see section 8
-reach = BodyParameters(
-    torch.zeros(10), axis_angle_to_matrix(pose), to_camera, torch.tensor([0.0, 0.11, 0.0])
-)
-
-
 def at(distance: float) -> torch.Tensor:
     """The vertices of that body so many metres ahead."""
     return smpl(**vars(replace(reach, transl=torch.tensor([0.0, 0.11, distance])))).vertices
@@ -132,9 +123,9 @@ print("K in the library      :", torch.equal(K, lens.intrinsics))
 # %% [markdown]
 # <sub>Clip: Pose2Sim's demo session (D. Pagnon and contributors, BSD-3-Clause).</sub>
 #
-# ### Size is $f/Z$, perspective is $z/Z$
+# ### Size is $f/Z_0$, perspective is $z/Z_0$
 #
-# **Predict first.** Walk away to twice the distance and double the focal length. Same picture?
+# **Predict first.** Go to twice the distance $Z_0$ and double the focal length. The same picture?
 
 
 # %%
@@ -275,6 +266,13 @@ explore(
 )
 
 # %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# Like a speck. A fit to real keypoints makes up for it by moving the body nearer, by the ratio of
+# the two numbers, and there perspective distorts all it draws.
+#
+# </details>
+#
 # A phone's EXIF says "26 mm" and means *equivalent to 26 mm before a film of 36 x 24 mm*. Its
 # picture has another shape (4:3), so one has to say which side is compared. CIPA's standard
 # compares the diagonals.
@@ -299,14 +297,6 @@ window = lens.cropped(Crop(lens.principal_point, 500.0, 500))  # cut out, not re
 print(f"cut out      , {window.focal_length[0] / f_x:.2f} times the focal length")
 
 # %% [markdown]
-# <details><summary><b>Answer</b></summary>
-#
-# Like a speck. A fit to real keypoints makes up for it by moving the body nearer, by the ratio of
-# the two numbers, and there perspective distorts all it draws.
-#
-# </details>
-
-# %% [markdown]
 # ## 3. Weak perspective
 #
 # **What if one depth served for all points?** Replace each $Z_i$ by the body's $Z_0$:
@@ -326,13 +316,11 @@ weak = s * points[:, :2]
 error = (weak - perspective).norm(dim=-1)
 
 front = PerspectiveCamera(f, (112, 112), (224, 224)).resized((448, 448))  # drawn finer
-turn = torch.eye(4)  # a camera that has walked round the body, for a view from its right
-turn[:3] = torch.tensor([[0.0, 0, -1, Z_0], [0, 1, 0, 0], [1, 0, 0, Z_0]])
 show_photo(
     heat_figure(
         points,
         smpl.faces,
-        {"as the camera sees it": front, "from its right": replace(front, T_camera_world=turn)},
+        {"as the camera sees it": front, "from its right": from_its_right(front, Z_0)},
         error,
         "error of weak perspective, px of 224",
     ),
@@ -871,17 +859,17 @@ ways = {
 }
 
 
-def y_up(way: str, degrees: float) -> np.ndarray:
-    """What such a viewer shows, its eye four metres off, after a turn about the vertical."""
+def y_up(way: str) -> np.ndarray:
+    """What such a viewer shows, its eye four metres off."""
     mesh = ways[way] - (ways[way].amin(0) + ways[way].amax(0)) / 2
-    eye = torch.block_diag(Q @ turned(math.radians(degrees)), torch.eye(1))
+    eye = torch.block_diag(Q, torch.eye(1))
     eye[2, 3] = 4.0
     faces = smpl.faces.flip(1) if way == "y negated" else smpl.faces  # a mirror turns them over
     return mesh_picture(mesh, faces, PerspectiveCamera(600.0, (140, 150), (280, 300), eye))
 
 
 show_photo(
-    views_figure({way: y_up(way, 0.0) for way in ways}, 3.4),
+    views_figure({way: y_up(way) for way in ways}, 3.4),
     alt="Four pictures of the man in a y-up viewer. As he is: head down, his back to us. y "
     "negated: upright, seen from behind. pi added: upright, but leaning to the other side. Q "
     "composed: upright, facing us and leaning as in the photo.",
@@ -910,16 +898,8 @@ print("Q composed is Q times the mesh:", torch.allclose(mesh @ Q.T, ways["Q comp
 # > ([notebook 02](02_rotations.ipynb)). Multiply the *vertices* by $Q$, or move the *parameters*
 # > with $R = Q$, $t = 0$ in section 1's formula, pelvis and all.
 
-# %%
-explore(
-    lambda way, degrees: views_figure({way: y_up(way, degrees)}, 3.4),
-    alt="The man in a viewer with y up, as the fit gave him: upside down.",
-    way=Dropdown(options=list(ways), description=""),
-    degrees=FloatSlider(0, min=-180, max=180, step=15, description="turn, °"),
-)
-
 # %% [markdown]
-# Now a real viewer with $y$ up, with $Q$ composed. To see him fall, add a cell with
+# Now a viewer that turns, $y$ up, with $Q$ composed. To see him upside down, add a cell with
 # `in_viewer.global_orient = orient`.
 
 # %%

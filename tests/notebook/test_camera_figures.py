@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from vhlib.body import Keypoints
+from vhlib.body import SMPL, Keypoints
 from vhlib.body.skeletons import SMPL_24
 from vhlib.geometry import Crop, PerspectiveCamera
 from vhlib.notebook.camera_figures import (
@@ -16,8 +16,10 @@ from vhlib.notebook.camera_figures import (
     cut,
     flattened,
     focal_figure,
+    from_its_right,
     heat_figure,
     rays_figure,
+    reaching_body,
     skeletons_figure,
     triads_figure,
     walk_figure,
@@ -163,3 +165,23 @@ def test_the_triads_differ_in_y_and_z_only():
             np.testing.assert_allclose(
                 np.multiply(opencv.get_position(), sign), opengl.get_position(), atol=1e-9
             )
+
+
+def test_the_reaching_body_stands_upright_and_reaches_to_the_camera():
+    joints = SMPL.load()(**vars(reaching_body())).joints
+    at = dict(zip(SMPL_24.names, joints, strict=True))
+
+    assert at["head"][1] < at["pelvis"][1] < at["left_foot"][1], "y down"
+    assert at["right_hand"][2] < at["pelvis"][2] - 0.4, "nearer"
+
+
+def test_from_its_right_sees_the_same_middle_from_the_persons_right():
+    middle = torch.tensor([[0.0, 0.0, 2.0]])
+    aside = from_its_right(CAMERA, 2.0)
+
+    torch.testing.assert_close(aside.project(middle), CAMERA.project(middle))
+    torch.testing.assert_close(aside.position, middle[0] + torch.tensor([-2.0, 0.0, 0.0]))
+    nearer = aside.project(middle - torch.tensor([0.0, 0.0, 0.5]))
+    assert nearer[0, 0] > aside.project(middle)[0, 0], (
+        "a person facing -z faces right in this picture"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,9 +17,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from vhlib.body import Keypoints
-from vhlib.body.skeletons import Skeleton
-from vhlib.geometry import Crop, PerspectiveCamera
+from vhlib.body import BodyParameters, Keypoints
+from vhlib.body.skeletons import SMPL_24, Skeleton
+from vhlib.geometry import Crop, PerspectiveCamera, axis_angle_to_matrix
 from vhlib.geometry.rendering import overlay, render_shaded
 from vhlib.notebook.fit_figures import draw_bones, draw_picture
 from vhlib.notebook.mesh_pictures import Picture
@@ -30,6 +31,31 @@ HEAT = "viridis"  # as in the body viewer
 PLANE = 0.3
 # Length of the arrow that says where a person faces in a plan, metres.
 ARROW = 0.7
+# The pose of ``reaching_body``: axis-angle of the joints that aren't at rest, radians.
+REACH = {
+    "right_shoulder": (0.0, 1.35, 0.1),
+    "left_shoulder": (0.0, 0.0, -1.25),
+    "right_hip": (-0.25, 0.0, -0.1),
+    "left_hip": (0.0, 0.0, 0.1),
+}
+
+
+def reaching_body() -> BodyParameters:
+    """The mean body, upright in OpenCV's axes and facing -z, its right arm stretched that way."""
+    axis_angle = torch.zeros(23, 3)
+    for name, vector in REACH.items():
+        axis_angle[SMPL_24.index(name) - 1] = torch.tensor(vector)
+    upright = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+    return BodyParameters(
+        torch.zeros(10), axis_angle_to_matrix(axis_angle), upright, torch.tensor([0.0, 0.11, 0.0])
+    )
+
+
+def from_its_right(camera: PerspectiveCamera, distance: float) -> PerspectiveCamera:
+    """The camera, gone round what lies ``distance`` metres ahead, as far off, to look along +x."""
+    T = torch.eye(4)
+    T[:3] = torch.tensor([[0.0, 0, -1, distance], [0, 1, 0, 0], [1, 0, 0, distance]])
+    return replace(camera, T_camera_world=T)
 
 
 def rays_figure(
@@ -40,8 +66,8 @@ def rays_figure(
 ) -> Figure:
     """From the side, how points reach the picture: by perspective, and by weak perspective.
 
-    Points are in the camera's axes, metres. Left, a straight ray to the camera's centre. Right, all
-    points first move along the axis to the plane at ``depth``.
+    Points are in the camera's axes, metres. Above, a straight ray to the camera's centre. Below,
+    all points first move along the axis to the plane at ``depth``.
     """
     plane, outline = PLANE * depth, vertices[faces][..., [2, 1]].numpy()
     with plt.rc_context(STYLE):
