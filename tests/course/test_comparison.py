@@ -96,6 +96,50 @@ def test_gradients_are_compared_with_the_value():
         assert message in verdict.message
 
 
+def test_a_gradient_too_few_and_one_too_many_are_told_apart():
+    flows = answer_of(torch.sin, GRADIENT, "torch")
+    detached = answer_of(lambda x: x.detach().sin(), GRADIENT, "torch")
+
+    missing = compare_answers(detached, flows, GRADIENT)
+    surplus = compare_answers(flows, detached, GRADIENT)
+
+    assert missing.message.startswith("the gradient by argument 1 doesn't arrive: something")
+    assert surplus.message.startswith("the gradient by argument 1 arrives, expected none: ")
+    assert compare_answers(detached, detached, GRADIENT).passed
+
+
+@pytest.mark.parametrize(
+    ("inputs", "found"),
+    [
+        ((np.ones(3), np.float64(0.5)), "a float64"),
+        ((np.ones(3), 0.5), "a float"),
+        ((np.ones(3), None), "a NoneType"),
+        ((np.ones(3), np.array([1, 2])), "an array of int64"),
+        ((np.ones(3),), "missing"),
+    ],
+)
+def test_a_gradient_by_what_has_none_is_refused(inputs, found):
+    with pytest.raises(ValueError, match="case 'by one' asks for the gradient by argument 2") as e:
+        Case("by one", inputs, gradients=(1,))
+
+    assert f"which is {found}, expected an array of floats" in str(e.value)
+
+
+def test_a_gradient_by_a_single_number_is_taken():
+    case = Case("by one", (np.array(0.5),), gradients=(0,))
+
+    np.testing.assert_allclose(
+        answer_of(torch.sin, case, "torch").gradients[0], np.cos(0.5) * np.cos(1.0)
+    )
+
+
+def test_a_bad_case_is_told_with_its_sheet_and_function():
+    exercise = Exercise("f", lambda _: [Case("one", (0.5,), gradients=(0,))], (), (), ("", "", ""))
+
+    with pytest.raises(ValueError, match=r"^02_rotations, cases of f: case 'one' asks"):
+        drawn_cases(exercise, "02_rotations", b"", 1)
+
+
 def test_errors_that_cancel_in_a_plain_sum_show_in_the_weighted_one():
     def swapped(x):
         return torch.sin(x.flip(0))

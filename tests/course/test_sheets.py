@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -133,6 +135,18 @@ def test_a_sheet_says_what_it_asks(source):
     assert not is_unwritten(one.solution, "add_one")
 
 
+def test_who_grades_loads_no_library_of_notebooks():
+    code = (
+        "import sys, vhlib.course.grading.desks; "
+        "print(sorted({'jupytext', 'nbformat', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "[]\n"
+
+
 def test_references_are_the_sheets_own_answers(source):
     answers = references(read_sheet(source))
 
@@ -220,7 +234,10 @@ def test_a_missing_bank_and_a_failing_reference_are_told(source):
         ('"""Doc."""', True),
         ('"""Doc."""\n    raise NotImplementedError', True),
         ("# YOUR CODE HERE\n    raise NotImplementedError()", True),
-        ("return None", False),
+        ("return", True),
+        ("return None", True),
+        ("return 0", False),
+        ("return 1, 2, 3", False),
         ("x = 1\n    raise NotImplementedError()", False),
         ("raise ValueError()", False),
         ("return (", False),

@@ -36,6 +36,9 @@ class Case:
             magnitude in the expected answer (one, if all of it is zero).
         gradients: for torch, the positions of inputs by which the answer is differentiated; the
             gradients of a fixed weighted sum of the answer are compared like an answer.
+
+    Raises:
+        ValueError: one of ``gradients`` isn't the position of an array of floating-point numbers.
     """
 
     name: str
@@ -43,6 +46,15 @@ class Case:
     tolerance: float | int = DEFAULT_TOLERANCE
     scale: float | int | None = None
     gradients: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for position in self.gradients:
+            found = _kind(self.inputs[position]) if position < len(self.inputs) else "missing"
+            if not found.startswith("an array of float"):
+                raise ValueError(
+                    f"case {self.name!r} asks for the gradient by argument {position + 1}, which "
+                    f"is {found}, expected an array of floats (np.array(0.5) for a number)"
+                )
 
 
 @dataclass(frozen=True)
@@ -95,12 +107,18 @@ def drawn_cases(exercise: Exercise, sheet: str, secret: bytes, rounds: int) -> l
 
     Every round has a generator of its own, so the same secret gives the same cases whatever else
     is drawn.
+
+    Raises:
+        ValueError: a case breaks a rule.
     """
-    return [
-        case
-        for turn in range(rounds)
-        for case in exercise.cases(case_generator(secret, sheet, exercise.name, turn))
-    ]
+    try:
+        return [
+            case
+            for turn in range(rounds)
+            for case in exercise.cases(case_generator(secret, sheet, exercise.name, turn))
+        ]
+    except ValueError as error:
+        raise ValueError(f"{sheet}, cases of {exercise.name}: {error}") from error
 
 
 def case_generator(secret: bytes, sheet: str, exercise: str, turn: int) -> np.random.Generator:
@@ -109,3 +127,10 @@ def case_generator(secret: bytes, sheet: str, exercise: str, turn: int) -> np.ra
     for part in (sheet, exercise, str(turn)):
         seed.update(hashlib.sha256(part.encode()).digest())
     return np.random.default_rng(int.from_bytes(seed.digest(), "little"))
+
+
+def _kind(value: object) -> str:
+    """What an input is, in words."""
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype}"
+    return f"a {type(value).__name__}"

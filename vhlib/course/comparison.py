@@ -70,9 +70,12 @@ def compare_gradients(
         where = f"the gradient by argument {position + 1}"
         if gradient is None and wanted is None:
             continue
-        if gradient is None or wanted is None:
+        if gradient is None:
             reason = "something between them leaves torch or detaches"
             return Verdict(False, f"{where} doesn't arrive: {reason}")
+        if wanted is None:
+            reason = "the right answer doesn't pass one on to it"
+            return Verdict(False, f"{where} arrives, expected none: {reason}")
         verdict = _compare_array(gradient, wanted, case.tolerance, None)
         if not verdict.passed:
             return Verdict(False, f"{where}: {verdict.message}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import linecache
 import traceback
 from collections.abc import Callable, Mapping
@@ -99,9 +100,13 @@ def is_like(answer: Answer, mistaken: Answer, case: Case) -> bool:
 
 
 def says_nothing(function: Any) -> bool:
-    """Whether a function's body is empty but for a docstring."""
+    """Whether all that a function does is return None: ``pass``, ``...``, a docstring."""
     code = getattr(function, "__code__", None)
-    return code is not None and code.co_code in (_BARE, _DOCUMENTED)
+    if code is None:
+        return False
+    steps = [step for step in dis.get_instructions(code) if step.opname not in _NO_STEPS]
+    names = [step.opname for step in steps]
+    return names in _RETURNS and steps[0].argval is None
 
 
 def _code(body: str) -> bytes:
@@ -111,7 +116,8 @@ def _code(body: str) -> bytes:
     return names["function"].__code__.co_code
 
 
-_BARE, _DOCUMENTED = _code("pass"), _code("'Say nothing.'")
+_NO_STEPS = {"RESUME", "NOP"}
+_RETURNS = (["LOAD_CONST", "RETURN_VALUE"], ["RETURN_CONST"])  # the second since Python 3.12
 _STUB = _code("raise NotImplementedError('this is still to be written')")
 
 

@@ -14,11 +14,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import jupytext
-from nbformat import NotebookNode
+from typing import TYPE_CHECKING
 
 from vhlib.course.bank import Exercise
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 GIVEN = "given"
@@ -72,6 +73,8 @@ def read_sheet(path: str | Path) -> Sheet:
             rule.
         OSError: it can't be read.
     """
+    import jupytext  # as slow to load as all else together, and who grades doesn't read sheets
+
     path = Path(path)
     cells = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent").cells
     given = tuple(cell.source for cell in cells if GIVEN in cell.metadata.get("tags", []))
@@ -122,8 +125,8 @@ def stub_of(source: str, name: str) -> str:
 def is_unwritten(source: str, name: str) -> bool:
     """Whether ``source`` defines ``name`` with nothing in it that somebody wrote.
 
-    Docstrings, comments, ``pass``, ``...`` and ``raise NotImplementedError`` count as nothing;
-    code that doesn't parse counts as something.
+    Docstrings, comments, ``pass``, ``...``, ``return None`` and ``raise NotImplementedError``
+    count as nothing; code that doesn't parse counts as something.
     """
     try:
         found = _defined(source, name)
@@ -235,9 +238,11 @@ def _defined(source: str, name: str) -> ast.FunctionDef | None:
 
 
 def _says_nothing(line: ast.stmt) -> bool:
-    """Whether a statement is a docstring, ``pass``, ``...`` or ``raise NotImplementedError``."""
+    """Whether a statement is one of those that `is_unwritten` names."""
     if isinstance(line, ast.Expr):
         return isinstance(line.value, ast.Constant)
+    if isinstance(line, ast.Return):
+        return line.value is None or ast.unparse(line.value) == "None"
     if isinstance(line, ast.Raise):
         raised = line.exc.func if isinstance(line.exc, ast.Call) else line.exc
         return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
