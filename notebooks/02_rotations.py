@@ -49,6 +49,7 @@ from vhlib.notebook.figures import show, show_photo
 from vhlib.notebook.fit_figures import cropped, views_figure
 from vhlib.notebook.rotation_figures import (
     Curves,
+    blends_figure,
     curves_figure,
     gimbal_figure,
     pictures_and_curves_figure,
@@ -163,6 +164,7 @@ viewer.show()
 
 # %%
 # NBVAL_CHECK_OUTPUT
+# geodesic_distance is the angle of the turn from one rotation to the other: section 7
 about_x = rodrigues(torch.tensor([math.pi / 2, 0.0, 0.0]))
 about_y = rodrigues(torch.tensor([0.0, math.pi / 2, 0.0]))
 apart = geodesic_distance(about_x @ about_y, about_y @ about_x).rad2deg()
@@ -212,8 +214,9 @@ explore(
 #
 # </details>
 #
-# > **Where people trip.** A difference, a mean or a loss of axis-angle *numbers* takes those
-# > neighbours for opposites. Two bodies that both show their back, seen by the numbers:
+# > **Where people trip.** A lecture text takes a loss on matrices and one on axis-angle for
+# > equivalent. But a difference, a mean or a loss of axis-angle *numbers* takes those neighbours
+# > for opposites. Two bodies that both show their back, wrong by numbers and right by matrices:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -223,7 +226,7 @@ print(f"apart: {(back[0] - back[1]).norm().rad2deg():.0f} degrees by the numbers
 print(f"{geodesic_distance(*R_back).rad2deg():.0f} in truth")
 means = {
     "numbers": axis_angle_to_matrix(back.mean(0)),
-    "matrices": project_to_rotation(R_back.sum(0)),
+    "matrices": project_to_rotation(R_back.sum(0)),  # sum, and repair: section 8
 }
 for name, mean in means.items():
     print(f"mean of the {name}: {geodesic_distance(mean, R_back[0]).rad2deg():.0f} degrees off")
@@ -323,8 +326,8 @@ for name, signs in {"y and z": [1.0, -1.0, -1.0], "y alone": [1.0, -1.0, 1.0]}.i
 # <details><summary><b>Answer</b></summary>
 #
 # Only when the rotation is about the $x$ axis itself. Then two turns about one axis add up, and the
-# recipe passes its first test. Anybody who isn't facing the camera squarely comes out wrong,
-# here by an angle that a glance may miss.
+# recipe passes its first test. Anybody who isn't facing the camera squarely comes out wrong, here
+# by about 40 degrees.
 #
 # Negating $y$ alone turns the picture over, too, but it is a mirror (determinant $-1$): left and
 # right change places. $y$ and $z$ together are a turn.
@@ -372,22 +375,8 @@ explore(
 #
 # </details>
 #
-# > **Where people trip.** The root turns the body about its *pelvis*, not about the origin. To turn
-# > a whole scene, `transl` has to change as well: $t' = R_\text{turn}(J_0 + t) - J_0$ with the
-# > pelvis at rest $J_0$. The pictures above are centred, so they hide it.
-
-# %%
-# NBVAL_CHECK_OUTPUT
-here = smpl(**vars(man)).vertices @ half_turn.mT  # every point of the scene turned: the truth
-J_0 = smpl(betas=man.betas).joints[0]
-carried = {
-    "turned": half_turn @ man.transl,
-    "about the pelvis": half_turn @ (J_0 + man.transl) - J_0,
-}
-for name, transl in carried.items():
-    body = replace(man, global_orient=composed, transl=transl)
-    gap = (smpl(**vars(body)).vertices - here).norm(dim=-1).max()
-    print(f"transl {name}: {'right' if gap < 1e-4 else f'{gap:.1f} m off'}")
+# The pictures here are centred. In a scene, `transl` has to change as well, because the root turns
+# the body about its *pelvis*: see [notebook 04](04_pose_and_skinning.ipynb), section 7.
 
 # %% [markdown]
 # ## 4. Euler angles, and why arms lock
@@ -412,8 +401,9 @@ print("xyz is ZYX backwards:", bool(fixed.approx_equal(swapped)))
 
 # %% [markdown]
 # Second, the angles don't always span all turns. A small change of $a$, $b$ or $c$ turns the arm
-# about $y$, about $R_y z$, or about $R_y R_z x$. These three axes, as columns, are the Jacobian of
-# the angles; its smallest singular value says how well they span.
+# about $y$, about $R_y z$, or about $R_y R_z x$. Put these three axes into the columns of a matrix
+# (the Jacobian of the angles). Its smallest singular value says how well they span: 1 if they are
+# perpendicular, 0 if some turn is out of their reach.
 #
 # **Predict first.** At which $b$ does the arm of a T-pose lose a freedom: stretched out, or hanging
 # down?
@@ -532,6 +522,13 @@ show(
 # **Predict first.** One elbow is read in the wrong layout, the rest of the man right. A slip of a
 # few degrees?
 
+
+# %%
+def misread(R: torch.Tensor) -> torch.Tensor:
+    """Written stacked, read as if interleaved."""
+    return rotation_6d_to_matrix(interleaved_6d_to_rotation_6d(matrix_to_rotation_6d(R)))
+
+
 # %%
 groups = {
     "nothing": [],
@@ -542,21 +539,19 @@ groups = {
 }
 
 
-def misread(frame: int, what: str) -> Figure:
-    """The fit over its photo, some joints stacked but read as if interleaved."""
-    body = fits[frames.index(frame)]
+def with_misread(frame: int, what: str) -> Figure:
+    """The fit over its photo, right and with some joints misread."""
+    body, joints = fits[frames.index(frame)], groups[what]
     R = torch.cat([body.global_orient[None], body.body_pose])
-    wrong = rotation_6d_to_matrix(interleaved_6d_to_rotation_6d(matrix_to_rotation_6d(R)))
-    R = R.index_copy(0, torch.tensor(groups[what], dtype=torch.long), wrong[groups[what]])
-    read = replace(body, global_orient=R[0], body_pose=R[1:])
-    photo, seen = clip.frame(1, frame), clip.keypoints(1)[frame]
-    panels = {"right": draw_overlay(Photo(photo), smpl, camera, body)}
-    panels[f"misread: {what}"] = draw_overlay(Photo(photo), smpl, camera, read)
-    return views_figure({name: cropped(panel, seen) for name, panel in panels.items()}, 4.2)
+    R[joints] = misread(R[joints])
+    bodies = {"right": body, f"misread: {what}": replace(body, global_orient=R[0], body_pose=R[1:])}
+    photo, seen = Photo(clip.frame(1, frame)), clip.keypoints(1)[frame]
+    drawn = {name: draw_overlay(photo, smpl, camera, one) for name, one in bodies.items()}
+    return views_figure({name: cropped(panel, seen) for name, panel in drawn.items()}, 4.2)
 
 
 explore(
-    misread,
+    with_misread,
     alt="Twice the photo of the man on one leg with a body over him. Left it lies on him; right, "
     "with 21 joints read in the other layout, it is knotted into itself.",
     frame=Dropdown(options=frames, value=60, description="frame"),
@@ -566,13 +561,12 @@ explore(
 # %%
 # NBVAL_CHECK_OUTPUT
 R = torch.cat([man.global_orient[None], man.body_pose])[:22]  # without the hands, see below
-wrong = rotation_6d_to_matrix(interleaved_6d_to_rotation_6d(matrix_to_rotation_6d(R)))
+wrong = misread(R)
 square = (wrong.mT @ wrong - torch.eye(3)).abs().max() < 1e-4
 print("22 misread matrices are rotations:", bool(square and wrong.det().min() > 0))
 off = geodesic_distance(R, wrong).rad2deg()
 print(f"off by more than 30 degrees: {(off > 30).sum()} of {len(off)}")
-at_rest = matrix_to_rotation_6d(torch.eye(3))
-print("the identity, misread:", rotation_6d_to_matrix(interleaved_6d_to_rotation_6d(at_rest))[0])
+print("the identity, misread, is finite:", bool(misread(torch.eye(3)).isfinite().all()))
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -584,7 +578,8 @@ print("the identity, misread:", rotation_6d_to_matrix(interleaved_6d_to_rotation
 # </details>
 #
 # > **Where people trip.** Given a file of six numbers, don't trust a function's name: test it. Six
-# > numbers that *came from matrices* are two perpendicular unit vectors in the right layout only.
+# > numbers that *came from matrices* are two perpendicular unit vectors in the right layout, and
+# > hardly ever in the other.
 
 
 # %%
@@ -785,22 +780,13 @@ def numbers(R_1: torch.Tensor, R_2: torch.Tensor, t: float) -> torch.Tensor:
 blends = {"slerp": slerp, "chordal": chordal, "numbers": numbers}
 
 
+def yaw(degrees: float) -> torch.Tensor:
+    return axis_angle_to_matrix(torch.tensor([0.0, math.radians(degrees), 0.0]))
+
+
 def between(percent: int, apart: int) -> Figure:
     """A body on its way between two directions, by each of three blends."""
-    R_1, R_2 = (
-        axis_angle_to_matrix(torch.tensor([0.0, math.radians(d), 0.0])) for d in (100, 100 + apart)
-    )
-    bodies = {
-        name: turned_picture(smpl, rest_with(pelvis=blend(R_1, R_2, percent / 100)))
-        for name, blend in blends.items()
-    }
-    shares = torch.linspace(0, 1, 41)
-    gone = {
-        name: [geodesic_distance(R_1, blend(R_1, R_2, t)).rad2deg() for t in shares]
-        for name, blend in blends.items()
-    }
-    labels = ("percent of the way", "degrees from the start")
-    return pictures_and_curves_figure(bodies, Curves(100 * shares, gone, labels, at=percent))
+    return blends_figure(smpl, blends, (yaw(100), yaw(100 + apart)), percent)
 
 
 explore(
@@ -814,9 +800,7 @@ explore(
 
 # %%
 # NBVAL_CHECK_OUTPUT
-R_1, R_2 = (
-    axis_angle_to_matrix(torch.tensor([0.0, math.radians(d), 0.0])) for d in (100, 100 + 160)
-)
+R_1, R_2 = yaw(100), yaw(260)
 for name, blend in blends.items():
     gone = geodesic_distance(R_1, blend(R_1, R_2, 0.25)).rad2deg()
     print(f"{name:8} a quarter of the way: {gone:.0f} degrees of 160")

@@ -16,6 +16,7 @@ from vhlib.geometry import axis_angle_to_matrix
 from vhlib.notebook.palette import BLUE, GREEN, VERMILLION
 from vhlib.notebook.rotation_figures import (
     Curves,
+    blends_figure,
     curves_figure,
     gimbal_figure,
     on_paper,
@@ -124,3 +125,19 @@ def test_zoom_shows_the_body_larger(smpl):
 def test_a_body_that_is_not_finite_is_refused(smpl):
     with pytest.raises(ValueError, match="aren't finite"):
         turned_picture(smpl, rest_with(left_knee=torch.full((3, 3), math.nan)))
+
+
+def test_blends_figure_draws_how_far_each_blend_has_turned(smpl):
+    quarter = axis_angle_to_matrix(torch.tensor([0.0, math.pi / 2, 0.0]))
+    blends = {
+        "stays": lambda first, _second, _share: first,
+        "even": lambda first, _second, share: (
+            first @ axis_angle_to_matrix(torch.tensor([0.0, share * math.pi / 2, 0.0]))
+        ),
+    }
+    *pictures, curves = blends_figure(smpl, blends, (torch.eye(3), quarter), 50).axes
+
+    assert [axes.get_title() for axes in pictures] == ["stays", "even"]
+    np.testing.assert_allclose(curves.lines[0].get_ydata(), np.zeros(41), atol=1e-3)
+    np.testing.assert_allclose(curves.lines[1].get_ydata(), np.linspace(0, 90, 41), atol=0.1)
+    assert list(curves.lines[2].get_xdata()) == [50, 50]

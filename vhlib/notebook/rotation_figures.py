@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import matplotlib.pyplot as plt
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vhlib.body import SMPL, BodyParameters
 from vhlib.body.skeletons import SMPL_24
-from vhlib.geometry import axis_angle_to_matrix
+from vhlib.geometry import axis_angle_to_matrix, geodesic_distance
 from vhlib.notebook.body_figures import front_camera
 from vhlib.notebook.mesh_pictures import Picture, body_picture
 from vhlib.notebook.palette import BLUE, GREEN, GREY, STYLE, VERMILLION, line
@@ -28,6 +28,7 @@ VIEW = axis_angle_to_matrix(torch.tensor([0.45, 0.0, 0.0])) @ axis_angle_to_matr
     torch.tensor([0.0, -0.6, 0.0])
 )
 PICTURE_WIDTH, HEIGHT = 2.8, 3.6
+Blend = Callable[[Tensor, Tensor, float], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +85,25 @@ def pictures_and_curves_figure(pictures: Mapping[str, Picture], curves: Curves) 
         draw_pictures(row[:-1], pictures)
         curves.draw(row[-1])
     return figure
+
+
+def blends_figure(
+    smpl: SMPL, blends: Mapping[str, Blend], ends: tuple[Tensor, Tensor], percent: float | int
+) -> Figure:
+    """A body on its way between two root rotations by each blend, and how far each has turned.
+
+    A blend takes both rotations (3, 3) and the share of the way, and gives a rotation.
+    """
+    shares = torch.linspace(0, 1, 41).tolist()
+    bodies, gone = {}, {}
+    for name, blend in blends.items():
+        root = blend(*ends, percent / 100)
+        bodies[name] = turned_picture(smpl, rest_with(pelvis=root))
+        way = torch.stack([blend(*ends, share) for share in shares])
+        gone[name] = geodesic_distance(ends[0], way).rad2deg()
+    labels = ("percent of the way", "degrees from the start")
+    curves = Curves([100 * share for share in shares], gone, labels, at=float(percent))
+    return pictures_and_curves_figure(bodies, curves)
 
 
 def draw_pictures(row: Iterable[Axes], pictures: Mapping[str, Picture]) -> None:
