@@ -36,8 +36,8 @@ CLIP_WEIGHTS = {
     **BODY_WEIGHTS,
     "pose_prior": 2.5,
     "bending": 3.5,
-    "shape_prior": 1.0,
-    SMOOTHNESS: 0.07,
+    "shape_prior": 1.5,
+    SMOOTHNESS: 0.08,
 }
 CLIP_STAGE = Stage("clip", ALL_UNKNOWNS, CLIP_WEIGHTS, 50, robust=FINE)
 CLIP_START = (*COLD_START, CLIP_STAGE)
