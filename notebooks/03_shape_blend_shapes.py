@@ -48,13 +48,12 @@ from vhlib.notebook.clips import load_clip
 from vhlib.notebook.controls import explore
 from vhlib.notebook.figures import show, show_photo
 from vhlib.notebook.shape_figures import (
-    floor_shift,
+    bent_leg_figure,
     meshes_figure,
     points_figure,
     regressor_figure,
-    room_camera,
+    see_through,
     spectrum_figure,
-    standing_picture,
     tape_figure,
 )
 from vhlib.notebook.viewer import BodyViewer
@@ -290,8 +289,8 @@ for count in (1, 2, 10, 21):
 
 # %% [markdown]
 # Zero at 21 comes from how we drew the crowd: ten directions of women, ten of men, and the
-# difference of their means. Real people never run out of directions. SMPL's first files hold ten,
-# later ones 300.
+# difference of their means. The people of notebook 05 don't end so, and scans don't either. SMPL's
+# first files hold ten directions, later ones 300.
 #
 # **Predict first.** How many directions can five people teach at most? Move the number of people,
 # and watch somebody who wasn't among them.
@@ -348,7 +347,7 @@ for k in range(4):
     print(f"beta {k} + 1: {100 * taller:+5.1f} cm {heavier:+5.0f} kg")
 
 # %% [markdown]
-# Beta 0 takes height and mass along together, and mass has its share in every beta.
+# Beta 0 takes height and mass along together, and mass has its share in all four.
 #
 # Below is the body beside its place in a cloud of random people, each beta drawn from a normal
 # distribution of mean 0 and deviation 1.
@@ -504,13 +503,10 @@ leg = ("left_hip", "left_knee", "left_ankle")
 
 
 def two_ways(degrees: float) -> Figure:
-    body, camera = smpl(**bent(degrees)), room_camera(1.2, enlarged=3)
+    body = smpl(**bent(degrees))
     points = {"J_regressor @ posed skin": J_regressor @ body.vertices, "true joints": body.joints}
-    shift, corner = floor_shift(body.vertices), torch.tensor([180.0, 360.0])
-    picture = standing_picture(body.vertices, faces, camera, opacity=0.45)[360:860, 180:600]
-    chosen, title = SMPL_24.indices(*leg), f"bent by {degrees:g} degrees"
-    pixels = {name: camera.project(xyz[chosen] + shift) - corner for name, xyz in points.items()}
-    return points_figure({title: picture}, {title: pixels})
+    chosen = {name: xyz[SMPL_24.indices(*leg)] for name, xyz in points.items()}
+    return bent_leg_figure(body.vertices, faces, chosen, f"bent by {degrees:g} degrees")
 
 
 explore(
@@ -574,16 +570,14 @@ for hip, side in zip(hips, (1, -1), strict=True):
 
 # %% [markdown]
 # **Predict first.** A network returns *exactly* the right body. Its joints come from one regressor,
-# the reference's from the other. Fourteen joints are compared. What is the error?
+# the reference's from the other. Fourteen joints are compared. What is their mean distance (MPJPE),
+# and what is left of it after the best turn, shift and scaling (PA-MPJPE)?
 
 # %%
 # NBVAL_CHECK_OUTPUT
-fourteen = SMPL_24.indices("neck", "head", *leg, *(name.replace("left", "right") for name in leg))
-fourteen += [
-    j
-    for j, name in enumerate(SMPL_24.names)
-    if name.split("_")[-1] in ("shoulder", "elbow", "wrist")
-]
+parts = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+limbs = [f"{side}_{part}" for side in ("left", "right") for part in parts]
+fourteen = SMPL_24.indices("neck", "head", *limbs)
 pred, gt = (regressor @ shaped(betas) for regressor in (J_regressor, clicked))
 print(f"the hips are {100 * (pred - gt)[hips].norm(dim=-1).mean():.0f} cm apart")
 pred, gt = pred[fourteen], gt[fourteen]
@@ -593,9 +587,10 @@ print(f"after alignment {1000 * pa_mpjpe(pred, gt):.0f} mm, over {len(pred)} joi
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Not zero. Published methods often differ by less: SPIN's PA-MPJPE on 3DPW is 59.2 mm, VIBE's 56.5
-# mm, both trained without 3DPW. So say which regressor made the joints, of the prediction and of
-# the reference. SMPLify, SPIN and ProHMR give the hips no weight in the picture, for this reason.
+# Not zero. Published methods often differ by less: on 3DPW, videos of people outdoors, SPIN's
+# PA-MPJPE is 59.2 mm and VIBE's 56.5 mm, both trained without 3DPW. So say which regressor made the
+# joints, of the prediction and of the reference. SMPLify, SPIN and ProHMR give the hips no weight
+# in the picture, for this reason.
 #
 # Alignment makes it *worse* here: it minimises the sum of squares, and to lessen the large errors
 # of two hips it moves twelve joints that were right (notebook 23).
@@ -635,12 +630,9 @@ def hip_pixels(body: BodyParameters) -> dict[str, torch.Tensor]:
 
 
 corner = keypoints.xy[seen].mean(0).round() - 160  # of the part shown
-left, top = corner.int().tolist()
-panels, marks = {}, {}
-for name, body in fits.items():
-    mixed = (0.4 * photo + 0.6 * draw_overlay(Photo(photo), smpl, camera, body)).astype(np.uint8)
-    panels[name] = mixed[top : top + 320, left : left + 320]
-    marks[name] = {mark: xy - corner for mark, xy in hip_pixels(body).items()}
+overlays = {n: draw_overlay(Photo(photo), smpl, camera, body) for n, body in fits.items()}
+panels = {name: see_through(photo, drawn, corner, 320) for name, drawn in overlays.items()}
+marks = {n: {m: xy - corner for m, xy in hip_pixels(body).items()} for n, body in fits.items()}
 show_photo(
     points_figure(panels, marks),
     alt="The middle of a balancing man with a see-through fitted body over it, twice. Three marks "
@@ -660,8 +652,8 @@ for name, body in fits.items():
 #
 # A fit that is told the points pulls its joints to them, whatever the points mean; the overlay
 # looks fine, and pose and betas have paid. The distance in the right picture isn't the definitions'
-# alone: any joint that a fit isn't told is off by some centimetres. Two causes, one picture. That
-# is why definitions have to be *known*; they can't be read off a fit.
+# alone: a joint that a fit isn't told may be off as well, whatever its definition. Two causes, one
+# picture. That is why definitions have to be *known*; they can't be read off a fit.
 
 # %% [markdown]
 # ## 6. Betas belong to one model

@@ -12,11 +12,13 @@ from vhlib.body import SMPL
 from vhlib.body.measurements import Measurements, measure_body
 from vhlib.body.skeletons import SMPL_24
 from vhlib.notebook.shape_figures import (
+    bent_leg_figure,
     floor_shift,
     meshes_figure,
     points_figure,
     regressor_figure,
     room_camera,
+    see_through,
     spectrum_figure,
     standing_picture,
     tape_figure,
@@ -136,3 +138,24 @@ def test_points_lie_over_their_own_picture():
     markers = [dots.get_paths()[0].vertices.tolist() for dots in figure.axes[1].collections]
     assert markers[0] != markers[1]
     assert figure.axes[1].get_ylim() == (20.0, 0.0)
+
+
+def test_bent_leg_figure_puts_joints_on_the_leg(smpl):
+    body = smpl()
+    knee = body.joints[SMPL_24.indices("left_knee")]
+    (axes,) = bent_leg_figure(body.vertices, smpl.faces, {"knee": knee}, "straight").axes
+    picture = axes.images[0].get_array()
+    column, row = axes.collections[0].get_offsets()[0]
+
+    assert axes.get_title() == "straight"
+    assert (picture[int(row), int(column)] < 250).any(), "on the body"
+    assert 0.3 < row / picture.shape[0] < 0.8
+
+
+def test_see_through_cuts_the_square_and_mixes():
+    photo, drawn = np.zeros((40, 30, 3), np.uint8), np.full((40, 30, 3), 100, np.uint8)
+    photo[10:20, 5:15] = 200
+    square = see_through(photo, drawn, torch.tensor([5.0, 10.0]), 10)
+
+    assert square.shape == (10, 10, 3)
+    np.testing.assert_array_equal(square, 140)

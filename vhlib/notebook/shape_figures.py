@@ -8,7 +8,7 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
@@ -28,6 +28,8 @@ FLOOR, SHRINK = 1.0, 0.85
 # Pixels in each direction for one of a small picture, where a body has a picture to itself.
 LARGE = 1.6
 SEE_THROUGH = 0.45
+# Where hips and legs are in a picture three times the usual size, seen from the left; pixels.
+LEGS = (180, 360, 600, 860)
 # Area of the dot, in square points, of a vertex whose weight is one.
 DOT = 700.0
 PANEL_INCHES = (2.4, 2.75)
@@ -167,6 +169,30 @@ def regressor_figure(smpl: SMPL, joint: str, betas: Float[Tensor, " S"]) -> Figu
             _zoom(axes, dots)
         row[0].legend(frameon=False, loc="upper left", markerscale=0.7, fontsize=10)
     return figure
+
+
+def bent_leg_figure(
+    vertices: Float[Tensor, "V 3"],
+    faces: Int[Tensor, "F 3"],
+    points: Mapping[str, Float[Tensor, "K 3"]],
+    title: str,
+) -> Figure:
+    """The hips and legs of a see-through body from its left, with sets of points by name."""
+    camera, shift = room_camera(1.2, enlarged=3), floor_shift(vertices)
+    left, top, right, bottom = LEGS
+    picture = standing_picture(vertices, faces, camera, opacity=SEE_THROUGH)[top:bottom, left:right]
+    corner = torch.tensor([left, top])
+    pixels = {name: camera.project(xyz + shift) - corner for name, xyz in points.items()}
+    return points_figure({title: picture}, {title: pixels})
+
+
+def see_through(
+    photo: Picture, drawn: Picture, corner: Float[Tensor, " 2"], size: int
+) -> UInt8[np.ndarray, "size size 3"]:
+    """A square of a photo from ``corner`` (x, y) on, what was drawn over it mixed in by 60 %."""
+    left, top = corner.int().tolist()
+    window = np.s_[top : top + size, left : left + size]
+    return (0.4 * photo[window] + 0.6 * drawn[window]).astype(np.uint8)
 
 
 def points_figure(
