@@ -292,6 +292,26 @@ def test_a_wrong_answer_is_drawn_beside_the_expected_one(kind, expected, monkeyp
     assert all(alt.startswith("any: ") for alt in shown)
 
 
+def test_what_a_check_has_drawn_is_not_drawn_again(monkeypatch, capsys):
+    shown = []
+    monkeypatch.setattr("vhlib.course.drawings.show", lambda figure, alt: shown.append(alt))
+    sheet = OpenSheet("00_test", (one_exercise(drawing="curve"),))
+    wrong, other, right = (answer(f"return x + {n}") for n in (2.0, 3.0, 1.0))
+
+    sheet.check(wrong)
+    assert printed(capsys, sheet.draw, wrong) == "add_one: its check has drawn this.\n"
+    assert len(shown) == 1
+
+    sheet.draw(other)
+    sheet.draw(other)
+    assert len(shown) == 3
+
+    sheet.check(right)
+    sheet.draw(right)
+    sheet.draw(right)
+    assert len(shown) == 5
+
+
 def test_a_check_file_gives_back_what_was_put_in(tmp_path):
     case = Case(
         "all", (np.float32([1]), np.int64([[2]]), np.zeros((0, 2)), 3, 0.5, "s", None, True)

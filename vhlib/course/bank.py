@@ -87,8 +87,9 @@ class Exercise:
         framework: "numpy" or "torch": what the arrays are.
         seconds: how long one case may take.
         drawing: how an answer is drawn beside the expected one: "points" ``(..., N, 2 | 3)``,
-            "body" (vertices ``(..., V, 3)``), "curve" ``(..., N)``, "image" ``(..., H, W)``,
-            "frames" (rotations ``(..., 3, 3)``), or None for numbers only.
+            "pixels" (points ``(..., N, 2)`` whose y points down), "body" (vertices
+            ``(..., V, 3)``), "curve" ``(..., N)``, "image" ``(..., H, W)``, "frames" (rotations
+            ``(..., 3, 3)``), or None for numbers only. Of a tuple it is for the first part.
     """
 
     name: str

@@ -50,6 +50,7 @@ class OpenSheet:
         self._exercises = {exercise.name: exercise for exercise in exercises}
         self._reports: dict[str, Report] = {}
         self._judged: dict[str, Callable] = {}
+        self._drawn: dict[str, tuple[Callable, tuple[str, ...]]] = {}
         self._hints = dict.fromkeys(self._exercises, 0)
 
     def check(self, function: Any) -> None:
@@ -62,8 +63,9 @@ class OpenSheet:
             return
         report = self._judge(exercise, function)
         print(report)
-        if report.failure is not None:
-            _draw(exercise, report.failure.public, report.failure.answer)
+        failure = report.failure
+        if failure is not None and _draw(exercise, failure.public, failure.answer):
+            self._drawn[exercise.name] = function, report.lines
 
     def hint(self, function: Any, number: int | None = None) -> None:
         """Print hint 1, 2 or 3 for ``function``; without a number, the next one."""
@@ -79,15 +81,20 @@ class OpenSheet:
         print(f"Hint {wanted} of {count} for {exercise.name}: {exercise.hints[wanted - 1]}")
 
     def draw(self, function: Any) -> None:
-        """Draw the answer to the first public case beside the expected one, right or wrong."""
+        """Draw the answer to the first public case beside the expected one, right or wrong.
+
+        What is wrong in the way that its check has drawn isn't drawn again.
+        """
         exercise = self._exercise(function)
         if exercise is None or not self._is_attempted(exercise, function):
             return
         report = self._reports[exercise.name]
-        if report.failure is not None:
-            _draw(exercise, report.failure.public, report.failure.answer)
-        else:
+        if report.failure is None:
             _draw(exercise, exercise.cases[0], exercise.cases[0].expected)
+        elif self._drawn.get(exercise.name) == (function, report.lines):
+            print(f"{exercise.name}: its check has drawn this.")
+        else:
+            _draw(exercise, report.failure.public, report.failure.answer)
 
     def ready(self, *functions: Any) -> bool:
         """Whether all of ``functions`` pass their public checks; if not, print what is missing.
@@ -158,15 +165,15 @@ def _points(points: int) -> str:
     return f"{points} point" + "s" * (points != 1)
 
 
-def _draw(exercise: PublicExercise, public: PublicCase, answer: Answer | None) -> None:
+def _draw(exercise: PublicExercise, public: PublicCase, answer: Answer | None) -> bool:
     """Show ``answer`` beside the expected one, where the exercise has a drawing for it."""
     if exercise.drawing is None or answer is None:
-        return
+        return False
     if importlib.util.find_spec("matplotlib") is None:
-        return
+        return False
     from vhlib.course.drawings import show_beside
 
-    show_beside(exercise.drawing, public.case, answer.value, public.expected.value)
+    return show_beside(exercise.drawing, public.case, answer.value, public.expected.value)
 
 
 def _download_from_colab(path: Path) -> None:
