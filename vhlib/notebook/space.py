@@ -112,7 +112,10 @@ def space_figure(strokes: Sequence[Strokes], height: int) -> go.Figure:
             "xaxis_title": "x (m)",
             "yaxis_title": "y (m)",
             "zaxis_title": "z (m)",
-            "camera": {"eye": {"x": 0.9, "y": -1.3, "z": 0.6}},
+            "camera": {
+                "eye": {"x": 1.05, "y": -1.5, "z": 0.7},
+                "center": {"x": 0, "y": 0, "z": -0.1},
+            },
         },
     )
     return figure
