@@ -318,7 +318,7 @@ project = Exercise(
         "With x = R X + t and w = x @ np.swapaxes(K, -1, -2), the pixels are w[..., :2] / "
         "w[..., 2:], and np.nan where x[..., 2:] > 0 doesn't hold.",
     ),
-    drawing="points",
+    drawing="pixels",
 )
 
 # ---------------------------------------------------------------------------- weak_perspective
@@ -436,7 +436,7 @@ weak_perspective = Exercise(
         "together.",
         "-1 is pixel 0, 0 is r / 2 and 1 is r: (coordinate + 1) * r / 2.",
     ),
-    drawing="points",
+    drawing="pixels",
 )
 
 # ---------------------------------------------------------------------------- camera_translation
