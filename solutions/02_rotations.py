@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Sheet 02 · Rotations
 #
-# **You practise** to turn three numbers into a rotation without a hole at zero, to read six numbers
-# in the right layout, to measure how far two rotations are apart, and to differentiate where the
+# **You practise** turning three numbers into a rotation without a hole at zero, reading six numbers
+# in the right layout, measuring how far two rotations are apart, and differentiating where the
 # textbook formula divides by zero.
 #
 # **You need** notebook 02. **Points**: 14. **Time**: 70 minutes. &nbsp; [Open in Colab]({{colab}})
@@ -74,8 +74,8 @@ check(exp_map)
 sheet.draw(exp_map)
 
 # %% [markdown]
-# Between rest and the full turn, a share $t \omega$ leads every point along a circle about the axis.
-# This cell draws it with your function.
+# As $t$ goes from 0 to 1, the rotation of $t \omega$ leads every point along a circle about the
+# axis. This cell draws the way of one point with your function.
 
 # %%
 if sheet.ready(exp_map):

@@ -41,7 +41,7 @@ def exp_map_cases(generator: np.random.Generator) -> list[Case]:
         Case("batch axes (2, 3)", (draw(size=(2, 3, 3)),)),
         Case("more than half a turn", (generator.uniform(3.5, 6.0) * axis,)),
         Case("float32", (draw(size=(4, 3)).astype(np.float32),)),
-        Case("an empty batch", (np.zeros((0, 3)),)),
+        Case("a batch of one", (draw(size=(1, 3)),)),
     ]
 
 
@@ -80,6 +80,21 @@ def exp_map_unnormalised(omega):
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
 
 
+def exp_map_by_quotients(omega, sine, versine, square=np.matmul):
+    """Rodrigues' formula with other quotients, of angles (*, 1, 1), or another square."""
+    angle = np.linalg.norm(omega, axis=-1)[..., None, None]
+    cross = cross_matrix(omega)
+    return np.eye(3) + sine(angle) * cross + versine(angle) * square(cross, cross)
+
+
+def sine_quotient(angle):
+    return np.sinc(angle / np.pi)
+
+
+def versine_quotient(angle):
+    return np.sinc(angle / (2 * np.pi)) ** 2 / 2
+
+
 def exp_map_one_length(omega):
     angle = np.linalg.norm(omega)
     if angle == 0:
@@ -116,6 +131,22 @@ exp_map = Exercise(
             lambda omega: np.eye(3) + cross_matrix(omega),
         ),
         Mistake(
+            "you squared each entry of the cross-product matrix; its square is a matrix product",
+            lambda omega: exp_map_by_quotients(
+                omega, sine_quotient, versine_quotient, square=np.multiply
+            ),
+        ),
+        Mistake(
+            "np.sinc(x) is sin(pi x) / (pi x): give it a / pi",
+            lambda omega: exp_map_by_quotients(omega, np.sinc, lambda a: np.sinc(a / 2) ** 2 / 2),
+        ),
+        Mistake(
+            "your second quotient is over a; it is over a squared",
+            lambda omega: exp_map_by_quotients(
+                omega, sine_quotient, lambda a: a * versine_quotient(a)
+            ),
+        ),
+        Mistake(
             "you turned about x, then y, then z; the vector is one turn about one axis",
             exp_map_euler,
         ),
@@ -146,7 +177,7 @@ def matrix_cases(generator: np.random.Generator) -> list[Case]:
         Case("a batch of 6", (rotations(draw(size=(6, 3))),)),
         Case("batch axes (2, 3)", (rotations(draw(size=(2, 3, 3))),)),
         Case("float32", (rotations(draw(size=(4, 3))).astype(np.float32),)),
-        Case("an empty batch", (np.zeros((0, 3, 3)),)),
+        Case("a batch of one", (rotations(draw(size=(1, 3))),)),
     ]
 
 
@@ -209,7 +240,7 @@ def six_cases(generator: np.random.Generator) -> list[Case]:
         Case("a batch of 5", (draw(size=(5, 6)),)),
         Case("batch axes (2, 3)", (draw(size=(2, 3, 6)),)),
         Case("float32", (draw(size=(4, 6)).astype(np.float32),)),
-        Case("an empty batch", (np.zeros((0, 6)),)),
+        Case("a batch of one", (draw(size=(1, 6)),)),
     ]
 
 
@@ -255,6 +286,21 @@ def six_second_not_unit(six):
     return np.stack([b1, b2, np.cross(b1, b2)], axis=-1)
 
 
+def six_one_length(six):
+    """One length for a whole batch, twice."""
+    u, v = six[..., :3], six[..., 3:]
+    b1 = u / np.linalg.norm(u)
+    left = v - (b1 * v).sum(-1, keepdims=True) * b1
+    b2 = left / np.linalg.norm(left)
+    return np.stack([b1, b2, np.cross(b1, b2)], axis=-1)
+
+
+def six_long_third(six):
+    matrix = six_columns(six[..., :3], six[..., 3:])
+    matrix[..., 2] = np.cross(six[..., :3], six[..., 3:])
+    return matrix
+
+
 def six_left_handed(six):
     matrix = six_columns(six[..., :3], six[..., 3:])
     return matrix * np.array([1.0, 1.0, -1.0])
@@ -277,6 +323,8 @@ six_d_to_matrix = Exercise(
         Mistake("your second column isn't of length one", six_second_not_unit),
         Mistake("the third column points the other way, so this is a reflection", six_left_handed),
         Mistake("you took away v's share along u as if u had length one", six_projected_on_long),
+        Mistake("you took one length for the whole batch; each vector has its own", six_one_length),
+        Mistake("your third column is u x v, whose length isn't one", six_long_third),
     ),
     hints=(
         "Three steps: make u a unit vector, take its direction out of v, make what is left a unit "
@@ -318,6 +366,14 @@ def distance_by_quaternions(R, S):
     return Rotation.from_matrix(relative).magnitude().reshape(R.shape[:-2])
 
 
+def distance_of_parts(R, S, angle):
+    """``angle(2 sin a, 2 cos a)``."""
+    Q = np.swapaxes(R, -1, -2) @ S
+    odd = Q - np.swapaxes(Q, -1, -2)
+    sine = np.linalg.norm(odd, axis=(-2, -1)) / np.sqrt(2)
+    return angle(sine, np.trace(Q, axis1=-2, axis2=-1) - 1)
+
+
 def cosine_between(R, S):
     return (np.einsum("...ij,...ij->...", R, S) - 1) / 2
 
@@ -349,6 +405,22 @@ geodesic_distance = Exercise(
             lambda R, S: np.arcsin(np.minimum(np.sin(distance_by_chord(R, S)), 1)),
         ),
         Mistake("this is half the angle", lambda R, S: distance_by_chord(R, S) / 2),
+        Mistake(
+            "np.arctan2 takes the sine first, then the cosine",
+            lambda R, S: distance_of_parts(R, S, lambda s, c: np.arctan2(c, s)),
+        ),
+        Mistake(
+            "your sine is doubled and your cosine isn't: np.arctan2 needs both alike",
+            lambda R, S: distance_of_parts(R, S, lambda s, c: np.arctan2(s, c / 2)),
+        ),
+        Mistake(
+            "you took the trace for the doubled cosine, but it is larger by 1",
+            lambda R, S: distance_of_parts(R, S, lambda s, c: np.arctan2(s, c + 1)),
+        ),
+        Mistake(
+            "a quotient hides the signs: beyond a quarter turn np.arctan gives negative angles",
+            lambda R, S: distance_of_parts(R, S, lambda s, c: np.arctan(s / c)),
+        ),
     ),
     hints=(
         "You have the sine from one part of Q and the cosine from the other. Which function takes "
@@ -415,6 +487,18 @@ pose_error = Exercise(
             lambda p, t: np.degrees(joint_angles(p, t).mean()),
         ),
         Mistake("this is the sum over joints", lambda p, t: np.degrees(joint_angles(p, t).sum(-1))),
+        Mistake(
+            "this is the largest angle of all joints; asked for is their mean",
+            lambda p, t: np.degrees(joint_angles(p, t).max(-1)),
+        ),
+        Mistake(
+            "this is the root of the mean square; asked for is the mean",
+            lambda p, t: np.degrees(np.sqrt(np.square(joint_angles(p, t)).mean(-1))),
+        ),
+        Mistake(
+            "you divided by 180 / pi: from radians to degrees it is the other way",
+            lambda p, t: np.radians(joint_angles(p, t).mean(-1)),
+        ),
         Mistake(
             "you compared how far each joint is turned, not whereto",
             lambda p, t: np.degrees(
@@ -489,6 +573,15 @@ def torch_identity_when_small(omega):
     return torch.where(is_zero[..., None], eye, torch_divides(safe))
 
 
+def torch_copied_numbers(omega):
+    """Right for one vector's value; raises for a batch whose gradient is asked for."""
+    x, y, z = omega.detach().unbind(-1)
+    cross = torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]], dtype=omega.dtype)
+    angle = omega.norm(dim=-1)[..., None, None] / torch.pi
+    turned = torch.sinc(angle) * cross + torch.sinc(angle / 2) ** 2 / 2 * cross @ cross
+    return torch.eye(3, dtype=omega.dtype) + turned
+
+
 def torch_detached(omega):
     return torch.from_numpy(rotations(omega.detach().double().numpy())).to(omega)
 
@@ -510,6 +603,10 @@ exp_map_torch = Exercise(
         ),
         Mistake(
             "your answer was computed outside of torch, so no gradient arrives", torch_detached
+        ),
+        Mistake(
+            "torch.tensor copies plain numbers, and the gradient is lost; use torch.stack",
+            torch_copied_numbers,
         ),
         Mistake(
             "it turns the wrong way round; look at the signs of the cross-product matrix",
