@@ -28,6 +28,7 @@ import smplx
 import torch
 from ipywidgets import Dropdown, FloatSlider
 from matplotlib.figure import Figure
+from smplx.joint_names import JOINT_NAMES, SMPLH_JOINT_NAMES
 from smplx.utils import Struct
 from smplx.vertex_ids import vertex_ids
 from torch.nn.functional import normalize
@@ -119,11 +120,21 @@ print([SMPL_24.names[k] for k in range(24) if shoulder in path(k)[1:]])
 #
 # > **Where people trip.** A lecture text speaks of finger rotations when it explains SMPL's
 # > Jacobian. SMPL has none: beyond each wrist there is one joint, 22 or 23, and no finger moves by
-# > itself. Fingers came with SMPL-H and SMPL-X, which have 15 joints in each hand instead of that
-# > one. SMPL-H keeps SMPL's surface and takes the other 21 body joints as they are. To SMPL-X they
-# > go roughly, and the *shape* not at all (notebook 03). In SMPL-X a zero hand pose is a relaxed
-# > hand or a flat one, as `flat_hand_mean` says: numbers made for the one give odd hands in the
-# > other.
+# > itself. SMPL-H and SMPL-X have 15 joints in each hand instead. *Can I copy a SMPL pose to them?*
+# > By number, the numbers after 21 land elsewhere; by name, the 21 joints before them are the same:
+
+# %%
+# NBVAL_CHECK_OUTPUT
+for model, names in {"SMPL-H": SMPLH_JOINT_NAMES, "SMPL-X": JOINT_NAMES}.items():
+    pairs = list(zip(SMPL_24.names, names, strict=False))
+    print(f"{model}: joints 0 to 21 have the same names: {all(a == b for a, b in pairs[:22])}")
+    print("  wrong, by number:", ", ".join(f"{a} turns {b}" for a, b in pairs[22:]))
+
+# %% [markdown]
+# SMPL-H keeps SMPL's surface, so those 21 carry over as they are. To SMPL-X they go roughly, and
+# the *shape* not at all (notebook 03). Its hand poses have a trap of their own: with
+# `flat_hand_mean=False` the model adds a mean hand to what it is given, so zero is a relaxed hand,
+# else a flat one. Numbers made for the one need that mean added or taken away for the other.
 
 # %% [markdown]
 # ## 2. The kinematic chain
@@ -446,9 +457,12 @@ ring = two & ((weights[:, wrist] - 0.5).abs() < 0.12)
 wrist_camera = camera_towards(joints_at_rest[wrist], 0.36, (420, 260))
 
 
-def twisted_wrist(degrees: float) -> Figure:
+ways = {"linear": linear}  # of posing the skin; section 5 adds two
+
+
+def twisted_wrist(degrees: float, way: str = "linear") -> Figure:
     """The wrist from the front, and its ring of skin seen along the arm."""
-    posed = linear(degrees)
+    posed = ways[way](degrees)
     picture = mesh_picture(posed, lesson.faces, wrist_camera)
     return ring_figure(picture, axis, across(v)[ring], across(posed)[ring])
 
@@ -559,7 +573,7 @@ def dual_quaternions(degrees: float) -> torch.Tensor:
 
 
 # %%
-ways = {"linear": linear, "with correctives": corrected, "dual quaternions": dual_quaternions}
+ways |= {"with correctives": corrected, "dual quaternions": dual_quaternions}
 columns = {f"{d}°": d for d in (0, 80, 120, 180)}
 show_photo(
     close_ups_figure(
@@ -600,17 +614,9 @@ show(
 # on, and nothing holds it beyond them; priors on pose (notebook 07) keep fits where the model is
 # good. Try each way at each twist:
 
-
 # %%
-def mended_wrist(degrees: float, way: str) -> Figure:
-    """The same picture for each way of posing the skin."""
-    posed = ways[way](degrees)
-    picture = mesh_picture(posed, lesson.faces, wrist_camera)
-    return ring_figure(picture, axis, across(v)[ring], across(posed)[ring])
-
-
 explore(
-    mended_wrist,
+    twisted_wrist,
     alt="Left: a forearm and a hand turned by 80 degrees, the wrist whole. Right: the ring of skin "
     "at the wrist seen along the arm; orange squares lie on an oval about as wide as that of the "
     "grey dots.",
@@ -633,8 +639,8 @@ BodyViewer(
 
 # %% [markdown]
 # > **Where people trip.** *All 24 rotations go in, the root among them.* That gives 216 features,
-# > and who "repairs" the shapes by taking the first 207 gives every joint its parent's place in the
-# > list. *The matrices are flattened by columns.* Both run without an error:
+# > and who "repairs" the shapes by taking the first 207 puts every joint in the place of the next
+# > one. *The matrices are flattened by columns.* Both run without an error:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -696,28 +702,20 @@ for name, off in largest.items():
 # %% [markdown]
 # (`pose2rot=False` says that we pass matrices; by default `smplx` takes axis-angle vectors.)
 #
-# **Predict first.** $J$ is regressed from a mesh. Why not from `corrected`? And in the end we have
-# a posed mesh: can we get the posed joints by applying `J_regressor` to *that*?
+# **Predict first.** $J$ is regressed from `shaped`. Why not from `corrected`, also a mesh at rest?
 
 # %%
 # NBVAL_CHECK_OUTPUT
-vertices, joints = M(torch.zeros(10), R, torch.zeros(3))
 too_late = smpl.J_regressor @ (smpl.v_template + B_P(R, smpl.posedirs))
 largest = 1000 * (too_late - J).norm(dim=-1).max()
 print(f"joints from the corrected mesh at rest: off by up to {largest:.0f} mm")
-off = 100 * (smpl.J_regressor @ vertices - joints).norm(dim=-1)
-for joint in ("left_hip", "left_elbow", "right_wrist"):
-    print(f"joints from the posed mesh: {joint:11} off by {off[SMPL_24.index(joint)]:.0f} cm")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
 # SMPL defines $J(\beta)$ on the shaped body at rest; a bone must not grow because a muscle bulges.
-# And a joint's weights are a mean of the skin around it: when the joint bends, the skin folds on
-# one side and stretches on the other, and the mean moves out of the joint; that of the wrist, which
-# isn't bent here, stays. The 24 joints are the chain's, the last columns of $G_k$. *Other* points,
-# such as the nose or the joints of a benchmark's own regressor, are read from the posed mesh, since
-# that is how they are defined.
+# Nor do the posed joints come from the *posed* mesh (notebook 03, section 4): they are the chain's,
+# the last columns of $G_k$.
 #
 # </details>
 
