@@ -130,7 +130,7 @@ def is_unwritten(source: str, name: str) -> bool:
     """
     try:
         found = _defined(source, name)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return found is not None and all(_says_nothing(line) for line in found.body)
 

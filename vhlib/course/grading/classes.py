@@ -27,9 +27,10 @@ from vhlib.course.grading.grades import (
     write_record,
     write_text,
 )
+from vhlib.course.grading.names import page_stem, shown
 from vhlib.course.grading.sandbox import Sandbox
 from vhlib.course.grading.scoring import NOT_ATTEMPTED, UNGRADABLE, PartResult
-from vhlib.course.grading.submissions import Submission, find_submissions, natural
+from vhlib.course.grading.submissions import Submission, find_submissions, student_folders
 from vhlib.course.sheets import Sheet, bank_path
 
 MIN_SECRET_BYTES = 16
@@ -55,8 +56,7 @@ class Assignment:
     @property
     def students(self) -> list[str]:
         """Everybody with a folder, whether there is a notebook in it or not."""
-        names = [path.name for path in self.submissions.iterdir() if path.is_dir()]
-        return sorted((name for name in names if not name.startswith(".")), key=natural)
+        return [path.name for path in student_folders(self.submissions)]
 
 
 def grade_class(assignment: Assignment, out: Path, jobs: int, keep: str, say: Say) -> str:
@@ -82,7 +82,7 @@ def grade_class(assignment: Assignment, out: Path, jobs: int, keep: str, say: Sa
     (out / "feedback").mkdir(exist_ok=True)
     for student in assignment.students:
         own = [entry for entry in graded if entry.student == student]
-        write_text(out / "feedback" / f"{student}.html", feedback_page(student, own))
+        write_text(out / "feedback" / f"{page_stem(student)}.html", feedback_page(student, own))
     for line in doubts(graded):
         say(line)
     return f"{status_counts(graded)}; wrote {out / 'grades.csv'}"
@@ -91,7 +91,7 @@ def grade_class(assignment: Assignment, out: Path, jobs: int, keep: str, say: Sa
 def doubts(graded: Sequence[Graded]) -> list[str]:
     """What nobody could grade, for somebody to settle: a line for each reason of each notebook."""
     lines = (
-        f"{entry.student}, {entry.path or entry.sheet}: {result.status}"
+        shown(f"{entry.student}, {entry.path or entry.sheet}: {result.status}")
         for entry in graded
         for result in entry.results
         if result.points is None
@@ -114,12 +114,12 @@ def grade_submissions(
         if submission.problem:
             results[number] = ungradable_results(assignment, submission, submission.problem)
             continue
-        paths[number] = record_path(out, prints[submission.sheet], submission.content)
+        paths[number] = record_path(out, prints[submission.sheet], submission.cells)
         if recorded := read_record(paths[number]):
             results[number] = recorded
         else:
             graded = assignment.sheets[submission.sheet]
-            pending.append(Job(number, graded, submission.content))
+            pending.append(Job(number, graded, submission.cells))
     for graded in {job.graded.source: job.graded for job in pending}.values():
         read_answer_key(graded, assignment.secret)  # a fault of the sheet's is told once, here
     done = len(results) - len(pending)
@@ -132,7 +132,7 @@ def grade_submissions(
         else:
             write_record(paths[outcome.number], outcome.results)
         done += 1
-        say(f"{done} of {len(results)}: {submission.student} {submission.path.name}")
+        say(shown(f"{done} of {len(results)}: {submission.student} {submission.path.name}"))
     return results
 
 
@@ -192,9 +192,9 @@ def read_assignment(submissions: Path, solutions: Path, secret: Path | None) -> 
     if not sources:
         raise ValueError(f"{solutions} holds no sheets: run vh grade in a checkout of the course")
     sheets = {name: read_graded_sheet(path) for name, path in sources.items()}
-    for stray in sorted(submissions.glob("*.ipynb")):
+    for stray in sorted(path for path in submissions.glob("*.ipynb") if not path.is_dir()):
         place = f"{submissions}/STUDENT/NN_name.ipynb"
-        raise ValueError(f"{stray} lies in no student's folder, expected {place}")
+        raise ValueError(f"{shown(str(stray))} lies in no student's folder, expected {place}")
     names = {name: [f.name for f in graded.sheet.functions] for name, graded in sheets.items()}
     found = tuple(find_submissions(submissions, names))
     if not found:
@@ -224,7 +224,7 @@ def dry_run(assignment: Assignment) -> str:
     for submission in assignment.found:
         path = submission.path.relative_to(assignment.submissions).as_posix()
         fate = f"ungradable: {submission.problem}" if submission.problem else submission.sheet
-        lines.append(f"{path}: {fate}")
+        lines.append(shown(f"{path}: {fate}"))
     return "\n".join([*lines, "", isolation_report()])
 
 

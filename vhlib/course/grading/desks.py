@@ -19,7 +19,7 @@ from vhlib.course.grading.child.confinement import address_space
 from vhlib.course.grading.sandbox import Sandbox
 from vhlib.course.grading.scoring import PartResult, score_notebook
 from vhlib.course.grading.student_process import SandboxError
-from vhlib.course.grading.submissions import read_cells
+from vhlib.course.grading.submissions import Cell
 
 DESK_MEMORY = 8 << 30
 """What a desk may use beyond its libraries: references see arrays that students chose."""
@@ -27,11 +27,11 @@ DESK_MEMORY = 8 << 30
 
 @dataclass(frozen=True)
 class Job:
-    """A notebook to grade: which one, against which sheet, and its bytes."""
+    """A notebook to grade: which one, against which sheet, and its cells."""
 
     number: int
     graded: GradedSheet
-    content: bytes
+    cells: tuple[Cell, ...]
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,8 @@ def grade(job: Job, secret: bytes, keys: dict, sandboxes: dict, stack) -> Outcom
         sandbox = sandboxes[key.framework]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of students' syntax
-            return Outcome(job.number, tuple(score_notebook(read_cells(job.content), key, sandbox)))
+            return Outcome(job.number, tuple(score_notebook(job.cells, key, sandbox)))
     except (SandboxError, ValueError, OSError, MemoryError, RecursionError) as error:
+        stack.close()
         sandboxes.clear()
         return Outcome(job.number, (), f"the grader failed: {error}")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from vhlib.course.grading.grades import Graded
+from vhlib.course.grading.names import shown
 from vhlib.course.grading.scoring import PartResult
 
 PAGE = """<!doctype html>
@@ -44,15 +45,15 @@ def feedback_page(student: str, entries: Sequence[Graded]) -> str:
         entries: results on each sheet. Hidden cases have the names of the public ones.
     """
     body = "\n".join(sheet_section(entry) for entry in entries)
-    return PAGE.format(title=f"Feedback for {escape(student)}", body=body)
+    return PAGE.format(title=f"Feedback for {escape(shown(student))}", body=body)
 
 
 def sheet_section(entry: Graded) -> str:
     """The part on one sheet."""
     points = "not graded" if entry.points is None else f"{entry.points:g} of {entry.max_points}"
-    lines = [f"<section><h2>{escape(entry.sheet)}: {points}</h2>"]
+    lines = [f"<section><h2>{escape(shown(entry.sheet))}: {points}</h2>"]
     if entry.path:
-        lines.append(f'<p class="from">{escape(entry.path)}</p>')
+        lines.append(f'<p class="from">{escape(shown(entry.path))}</p>')
     for result in entry.results:
         lines += part_lines(result)
     return "\n".join([*lines, "</section>"])

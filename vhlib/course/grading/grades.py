@@ -11,7 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from vhlib.course.grading.names import table_cell
 from vhlib.course.grading.scoring import UNGRADABLE, PartResult
+from vhlib.course.grading.submissions import Cell
 from vhlib.files import write_atomically
 
 GRADES = ("student", "exercise", "part", "points", "max_points", "status")
@@ -66,8 +68,8 @@ def grades_table(graded: Sequence[Graded]) -> str:
         GRADES,
         (
             (
-                entry.student,
-                entry.sheet,
+                table_cell(entry.student),
+                table_cell(entry.sheet),
                 result.part,
                 "" if result.points is None else f"{result.points:.2f}",
                 result.max_points if result.part else "",
@@ -95,8 +97,9 @@ def items_table(graded: Sequence[Graded]) -> str:
     return table(ITEMS, ((*item, tried[item], failed[item]) for item in order))
 
 
-def record_path(out: Path, fingerprint: str, content: bytes) -> Path:
-    """Where the results of a notebook's content against an answer key are kept."""
+def record_path(out: Path, fingerprint: str, cells: Sequence[Cell]) -> Path:
+    """Where the results of a notebook's cells against an answer key are kept."""
+    content = json.dumps([asdict(cell) for cell in cells]).encode()
     digest = hashlib.sha256(fingerprint.encode() + hashlib.sha256(content).digest())
     return out / "records" / f"{digest.hexdigest()}.json"
 

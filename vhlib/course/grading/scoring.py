@@ -13,6 +13,7 @@ from vhlib.course.comparison import Answer, Verdict, compare_answers
 from vhlib.course.grading.answer_key import AnswerKey, Part
 from vhlib.course.grading.child.calls import BUILTIN_FORMS
 from vhlib.course.grading.child.framing import Garbled, restored
+from vhlib.course.grading.discretion import told
 from vhlib.course.grading.sandbox import Sandbox
 from vhlib.course.grading.student_process import Stopped, StudentProcess
 from vhlib.course.grading.submissions import Cell
@@ -21,6 +22,9 @@ from vhlib.course.sheets import is_unwritten
 SCORED, WRONG, NOT_ATTEMPTED, UNGRADABLE = "scored", "wrong", "not attempted", "ungradable"
 CELLS_S = 5.0
 MAX_STOPS = 2
+MAX_KEPT = 1 << 27
+"""Bytes of a function's wrong answers that are remembered."""
+
 BUDGET = 20
 """Processor time for all cases of a function, in times of what one may take."""
 
@@ -121,7 +125,7 @@ class Trial:
         self.process: StudentProcess | None = None
         self.remarks: list[str] = []
         self.answers: dict[int, Answer] = {}
-        self.stops, self.used, self.unwritten = 0, 0.0, 0
+        self.stops, self.used, self.unwritten, self.kept = 0, 0.0, 0, 0
 
     def result(self) -> PartResult:
         """Try every case."""
@@ -159,7 +163,7 @@ class Trial:
                 problem = f"While your cells ran, Python {error}."
                 self.ways.pop(0)
                 continue
-            self.remarks += self.told(notes)
+            self.remarks += self.noted(notes)
             if found:
                 return True
             self.ways.pop(0)
@@ -173,7 +177,7 @@ class Trial:
         given = [{"number": 0, "source": source} for source in self.key.sheet.given]
         return given + [{"number": cell.number, "source": cell.source} for cell in cells]
 
-    def told(self, notes: list) -> list[str]:
+    def noted(self, notes: list) -> list[str]:
         """What failed in the answer's own cells. Hidden cases had not been sent by then."""
         numbers = {cell.number for cell in self.own}
         lines = []
@@ -213,14 +217,15 @@ class Trial:
             form = reply.get("form")
             return FORMS.get(form, FORMS["object"]) if isinstance(form, str) else FORMS["object"]
         try:
-            answer = read_answer(reply, arrays)
+            answer = read_answer(reply, arrays, len(case.inputs))
             verdict = judged_answer(answer, self.part.expected[number], case)
         except (ValueError, TypeError, OverflowError, MemoryError, RecursionError):
             return "it sends what is no answer"
         if not verdict.passed:
-            self.answers[number] = answer
-        told = verdict.message
-        return "its numbers are wrong" if " instead of " in told else told
+            self.kept += sum(array.nbytes for array in arrays)
+            if self.kept <= MAX_KEPT:
+                self.answers[number] = answer
+        return told(verdict.message, case, self.part.expected[number])
 
     def end(self) -> None:
         """End the process, if there is one."""
@@ -230,16 +235,14 @@ class Trial:
             self.process = None
 
 
-def read_answer(reply: dict, arrays: list[np.ndarray]) -> Answer:
-    """The answer in a reply; Garbled or ValueError if there is none."""
+def read_answer(reply: dict, arrays: list[np.ndarray], inputs: int) -> Answer:
+    """The answer in a reply to a call of so many inputs; Garbled or ValueError if it is none."""
     (value,) = restored([reply.get("value")], arrays)
     gradients = restored(reply.get("gradients"), arrays)
     changed = reply.get("changed")
     if reply.get("kind") != "answer" or not isinstance(changed, list):
         raise Garbled("no answer of a worker")
-    return Answer(
-        value, gradients, tuple(position for position in changed if type(position) is int)
-    )
+    return Answer(value, gradients, tuple(place for place in range(inputs) if place in changed))
 
 
 def judged_answer(answer: Answer, expected: Answer, case: Case) -> Verdict:

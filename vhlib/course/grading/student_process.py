@@ -18,7 +18,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from vhlib.course.grading.child.births import NUMBER
-from vhlib.course.grading.child.framing import Channel, Ended, Garbled, OutOfTime, packed, restored
+from vhlib.course.grading.child.framing import (
+    MAX_ARRAYS_BYTES,
+    Channel,
+    Ended,
+    Garbled,
+    OutOfTime,
+    packed,
+    restored,
+)
 
 WALL_FACTOR = 5
 """How many times its seconds of processor time a student's process may take by the clock."""
@@ -163,7 +171,9 @@ class StudentProcess:
         finally:
             self.leash.close()
         if os.WIFSIGNALED(status):
-            return f"was ended by {signal.Signals(os.WTERMSIG(status)).name}"
+            number = os.WTERMSIG(status)
+            named = number in set(signal.Signals)  # those between have numbers only
+            return f"was ended by {signal.Signals(number).name if named else f'signal {number}'}"
         return f"ended Python with code {os.WEXITSTATUS(status)}"
 
     def _exchange(self, request: dict, arrays: Sequence[np.ndarray], seconds: float):
@@ -192,6 +202,8 @@ class StudentProcess:
         try:
             answer, tensors = self.oracle(asked)
             value, arrays = packed((answer,))
+            if sum(array.nbytes for array in arrays) > MAX_ARRAYS_BYTES:
+                raise ValueError("its answer is too large")
         except Exception as error:
             return {"error": f"{asked.name} can't take that: {error}"[:300]}, ()
         return {"value": value, "tensors": tensors}, arrays
@@ -208,9 +220,11 @@ def read_question(message: dict, arrays: list[np.ndarray]) -> Question:
     """The question in a message; Garbled if it is none."""
     name, names, inputs = message.get("name"), message.get("names"), message.get("inputs")
     match restored(inputs, arrays):
-        case (tuple() as values, tuple() as weights) if isinstance(names, list):
+        case (tuple() as values, tuple() as weights) if isinstance(names, list) and all(
+            isinstance(n, str) for n in names
+        ):
             first = len(values) - len(names)
             if first >= 0 and isinstance(name, str):
-                keywords = dict(zip(map(str, names), values[first:], strict=True))
+                keywords = dict(zip(names, values[first:], strict=True))
                 return Question(name, values[:first], keywords, weights)
     raise Garbled("no question of a worker")

@@ -13,6 +13,10 @@ from pathlib import Path
 
 MAX_NOTEBOOK_BYTES = 50_000_000
 MAX_CELLS, MAX_CODE, MAX_DEPTH = 2000, 1_000_000, 3
+MAX_NOTEBOOKS = 100
+"""Of one student: each costs the time that a function may take for all of its cases."""
+
+LONGEST_ID = 200
 _SKIPPED = {".ipynb_checkpoints", "__MACOSX"}
 
 
@@ -29,14 +33,14 @@ class Submission:
         path: where it is.
         sheet: the sheet that it answers; None if neither its name nor its cells tell.
         problem: why it can't be graded; empty if it can.
-        content: its bytes, as far as it could be read.
+        cells: what it consists of; none if they can't be read.
     """
 
     student: str
     path: Path
     sheet: str | None
     problem: str = ""
-    content: bytes = b""
+    cells: tuple[Cell, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,21 +85,48 @@ def find_submissions(folder: Path, sheets: Mapping[str, Collection[str]]) -> lis
         OSError: ``folder`` can't be read.
     """
     found = []
-    for student in sorted(folder.iterdir(), key=lambda path: natural(path.name)):
-        if student.name.startswith(".") or student.name in _SKIPPED or not student.is_dir():
+    for student in student_folders(folder):
+        if student.is_symlink():
+            found.append(Submission(student.name, student, None, "it is a link, not a folder"))
             continue
-        paths = [] if student.is_symlink() else notebooks_below(student)
+        paths = notebooks_below(student)
+        if len(paths) > MAX_NOTEBOOKS:
+            why = (
+                f"its {len(paths)} notebooks are more than {MAX_NOTEBOOKS}: leave those that count"
+            )
+            found.append(Submission(student.name, student, None, why))
+            continue
         for path in sorted(paths, key=lambda path: natural(str(path.relative_to(student)))):
             found.append(read_submission(student.name, path, sheets))
     return found
 
 
+def student_folders(folder: Path) -> list[Path]:
+    """Everybody's folder, whether there is a notebook in it or not, as :func:`natural` orders them.
+
+    Raises:
+        OSError: ``folder`` can't be read.
+    """
+    folders = (path for path in folder.iterdir() if path.is_dir() and is_students(path))
+    return sorted(folders, key=lambda path: natural(path.name))
+
+
+def is_students(path: Path) -> bool:
+    """Whether a student made this, not an archiver, an editor or Jupyter."""
+    return not path.name.startswith(".") and path.name not in _SKIPPED
+
+
 def notebooks_below(folder: Path, depth: int = 1) -> list[Path]:
-    """Notebooks in a folder and its subfolders, whatever they are; no link is followed."""
+    """Notebooks in a folder and its subfolders, whatever they are; no link is followed.
+
+    A folder that can't be searched stands for what it may hold.
+    """
+    try:
+        paths = [path for path in folder.iterdir() if is_students(path)]
+    except OSError:
+        return [folder]
     found = []
-    for path in folder.iterdir():
-        if path.name.startswith(".") or path.name in _SKIPPED:
-            continue
+    for path in paths:
         if path.is_dir() and not path.is_symlink():
             found += notebooks_below(path, depth + 1) if depth < MAX_DEPTH else []
         elif path.suffix.lower() == ".ipynb":
@@ -108,7 +139,7 @@ def natural(name: str) -> tuple:
     stem = name.removesuffix(".ipynb")
     pieces = re.split(r"(\d+)", stem)
     return [
-        (piece.isdigit(), int(piece) if piece.isdigit() else 0, piece) for piece in pieces
+        (piece.isdecimal(), int(piece) if piece.isdecimal() else 0, piece) for piece in pieces
     ], name
 
 
@@ -116,16 +147,15 @@ def read_submission(student: str, path: Path, sheets: Mapping[str, Collection[st
     """One notebook, and which sheet it answers: by the ids of its cells, else by its name."""
     named = max((name for name in sheets if name in path.stem), key=len, default=None)
     try:
-        content = read_bytes(path)
-        cells = read_cells(content)
+        cells = read_cells(read_bytes(path))
     except (Unreadable, OSError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         return Submission(student, path, named, why or "it can't be read")
     sheet = sheet_of(cells, sheets) or named
     if sheet is None:
         why = "neither its name nor the ids of its cells tell which sheet it is"
-        return Submission(student, path, None, why, content)
-    return Submission(student, path, sheet, "", content)
+        return Submission(student, path, None, why)
+    return Submission(student, path, sheet, "", tuple(cells))
 
 
 def read_bytes(path: Path) -> bytes:
@@ -179,7 +209,7 @@ def read_cells(content: bytes) -> list[Cell]:
 
 
 def read_cell(number: int, raw: object) -> Cell | None:
-    """One cell; None for something that isn't one."""
+    """One cell; None for something that isn't one. Only of code is the source kept."""
     if not isinstance(raw, dict):
         return None
     source = raw.get("source", "")
@@ -193,8 +223,8 @@ def read_cell(number: int, raw: object) -> Cell | None:
     return Cell(
         number,
         kind,
-        source if isinstance(source, str) else "",
-        grade_id if isinstance(grade_id, str) else "",
+        source if isinstance(source, str) and kind == "code" else "",
+        grade_id[:LONGEST_ID] if isinstance(grade_id, str) else "",
         bool(marks.get("grade")),
     )
 

@@ -175,4 +175,7 @@ def restored(packed_values: object, arrays: Sequence[np.ndarray]) -> tuple:
 
     if not isinstance(packed_values, list):
         raise Garbled("no values of a worker")
-    return tuple(restore(value) for value in packed_values)
+    try:
+        return tuple(restore(value) for value in packed_values)
+    except RecursionError:
+        raise Garbled("values in too many layers") from None
