@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 
-from vhlib.body import SMPL, BodyParameters
+from vhlib.body import BodyParameters
 from vhlib.body.capsules import fit_capsules
 from vhlib.notebook.body_figures import (
     bodies_figure,
@@ -17,17 +16,6 @@ from vhlib.notebook.body_figures import (
     spheres_picture,
 )
 from vhlib.notebook.prior_figures import bump_figure, hinge_figure
-
-
-@pytest.fixture(scope="module")
-def smpl() -> SMPL:
-    return SMPL.load()
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 def at_rest(count: int, transl: float = 0.0) -> BodyParameters:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -30,12 +29,6 @@ from vhlib.notebook.mesh_pictures import mesh_picture
 VERTICES = torch.tensor([[-0.5, -0.4, 2.0], [0.5, -0.4, 2.2], [0.0, 0.6, 2.1], [0.1, 0.0, 1.4]])
 FACES = torch.tensor([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]])
 CAMERA = PerspectiveCamera(40.0, (20, 15), (40, 30))
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 def gradient(width: int = 60, height: int = 40) -> np.ndarray:

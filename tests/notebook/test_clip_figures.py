@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -11,12 +10,6 @@ from vhlib.body import SMPL
 from vhlib.fitting import fit_smplify
 from vhlib.notebook.clip_figures import depth_figure, frames_figure
 from vhlib.notebook.clips import stand_in_clip
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 def test_depth_is_drawn_against_seconds():

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
-import pytest
 
 from vhlib.notebook.descent_figures import landscape_figure, steps_figure
 
@@ -13,12 +11,6 @@ BOX, LABELS = (-1.0, 1.0, -1.0, 1.0), ("x", "y")
 
 def bowl(x: np.ndarray) -> float:
     return float(x @ x)
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 def test_paths_are_drawn_whole_and_counted():

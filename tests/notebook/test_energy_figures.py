@@ -18,12 +18,6 @@ from vhlib.notebook.energy_figures import (
 )
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
-
-
 def run(energies: list[float], seconds_each: float, stopped_after: int | None = None) -> Solution:
     """One body's way down."""
     steps = len(energies) - 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -30,11 +29,6 @@ from vhlib.notebook.mesh_pictures import body_picture
 
 
 @pytest.fixture(scope="module")
-def smpl() -> SMPL:
-    return SMPL.load()
-
-
-@pytest.fixture(scope="module")
 def clip():
     return stand_in_clip()
 
@@ -42,12 +36,6 @@ def clip():
 @pytest.fixture(scope="module")
 def fit(smpl, clip):
     return fit_smplify(smpl, clip.cameras[0], clip.keypoints(0)[49])
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def rolled_camera() -> PerspectiveCamera:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -16,12 +15,6 @@ from vhlib.notebook.keypoint_figures import (
 )
 
 KERNELS = {"squares": Squares(), "Huber": Huber(5.0), "Geman-McClure": GemanMcClure(15.0)}
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 def test_kernel_figure_draws_cost_and_pull():

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_rgba
 
-from vhlib.body import SMPL
 from vhlib.notebook.learning_figures import (
     WINDOW,
     components_figure,
@@ -21,17 +19,6 @@ from vhlib.notebook.learning_figures import (
     ridge_figure,
 )
 from vhlib.notebook.palette import BLUE, VERMILLION
-
-
-@pytest.fixture(scope="module")
-def smpl() -> SMPL:
-    return SMPL.load()
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 @pytest.mark.parametrize("yaw", [0.0, 0.4])

@@ -9,17 +9,12 @@ import pytest
 import torch
 from scipy.ndimage import maximum_filter
 
-from vhlib.body import SMPL, BodyParameters, Keypoints
+from vhlib.body import BodyParameters, Keypoints
 from vhlib.body.skeletons import OPENPOSE_25B
 from vhlib.fitting import fit_smplify
 from vhlib.geometry import PerspectiveCamera
 from vhlib.notebook.clips import stand_in_clip
 from vhlib.notebook.live_fit import LiveFit, body_overlay
-
-
-@pytest.fixture(scope="module")
-def smpl() -> SMPL:
-    return SMPL.load()
 
 
 @pytest.fixture(scope="module")

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
-import pytest
 
 from vhlib.notebook.clips import person_mask, stand_in_clip
 from vhlib.notebook.outline_figures import distance_figure, masks_figure, shift_figure
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 def test_outlines_are_drawn_closed_over_the_distances():

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_hex
 
-from vhlib.body import SMPL
 from vhlib.body.skeletons import SMPL_24
 from vhlib.geometry import axis_angle_to_matrix
 from vhlib.notebook.palette import BLUE, GREEN, VERMILLION
@@ -28,17 +26,6 @@ from vhlib.notebook.rotation_figures import (
 
 HALF_TURN = axis_angle_to_matrix(torch.tensor([math.pi, 0.0, 0.0]))
 WHITE = np.full((30, 20, 3), 255, np.uint8)
-
-
-@pytest.fixture(scope="module")
-def smpl() -> SMPL:
-    return SMPL.load()
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 def arrow_tips(axes) -> dict[str, np.ndarray]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
 
-from vhlib.body import SMPL
 from vhlib.body.measurements import Measurements, measure_body
 from vhlib.body.skeletons import SMPL_24
 from vhlib.notebook.shape_figures import (
@@ -23,17 +21,6 @@ from vhlib.notebook.shape_figures import (
     standing_picture,
     tape_figure,
 )
-
-
-@pytest.fixture(scope="module")
-def smpl() -> SMPL:
-    return SMPL.load()
-
-
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
 
 
 def rows_of_body(picture: np.ndarray) -> np.ndarray:

@@ -12,12 +12,6 @@ from vhlib.notebook.silhouette_figures import silhouette_figure
 PHOTO = np.full((80, 60, 3), 200, dtype=np.uint8)
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
-
-
 def square(top: int, left: int, side: int) -> np.ndarray:
     mask = np.zeros((80, 60), dtype=bool)
     mask[top : top + side, left : left + side] = True

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 
-from vhlib.body import SMPL, BodyParameters
+from vhlib.body import BodyParameters
 from vhlib.body.skeletons import SMPL_24
 from vhlib.geometry import axis_angle_to_matrix
 from vhlib.notebook.mesh_pictures import mesh_picture
@@ -30,17 +29,6 @@ from vhlib.notebook.skinning_figures import (
 TRIANGLE = torch.tensor([[-0.2, -0.2, 0.0], [0.2, -0.2, 0.0], [0.0, 0.2, 0.0]])
 FACES = torch.tensor([[0, 1, 2]])
 CAMERA = camera_towards(torch.zeros(3), 1.0, (80, 60))
-
-
-@pytest.fixture(scope="module")
-def smpl() -> SMPL:
-    return SMPL.load()
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def body(**degrees: tuple[float, float, float]) -> BodyParameters:
