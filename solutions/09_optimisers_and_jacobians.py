@@ -51,8 +51,8 @@ import numpy as np
 # per radian and pixels per metre.
 #
 # *Example*: `X = [0.3, 0, 2]`, `p = [0, 0, 2]`, `f = 1000` gives
-# `[[0, 22.5, 0, 500, 0, -75], [0, 0, 150, 0, 500, 0]]`. A turn about z lifts the point across the
-# picture; a turn about y brings it nearer, which the picture hardly shows.
+# `[[0, 22.5, 0, 500, 0, -75], [0, 0, 150, 0, 500, 0]]`. A turn about z moves the point
+# straight down the picture; a turn about y brings it nearer, which the picture hardly shows.
 
 
 # %% nbgrader={"grade": false, "grade_id": "point_jacobian", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -117,8 +117,8 @@ check(jacobian_error)
 sheet.draw(jacobian_error)
 
 # %% [markdown]
-# Both at work: a turn of the left shoulder of our body. Arrows are your Jacobian's forecast for half
-# a radian, dotted lines the true arcs. Where they part, a linear model goes wrong. The numbers below
+# Both at work: a turn of the left shoulder of our body. Arrows are your Jacobian's forecast for a
+# turn of 37°, dotted lines the true arcs. Where they part, a linear model goes wrong. The numbers below
 # are your errors for the left wrist.
 
 # %%
@@ -148,7 +148,7 @@ if sheet.ready(point_jacobian, jacobian_error):
         return pixels((X - p) @ R.T + p)
 
     omega = np.array([0.0, 0.4, 0.5])
-    arrows = point_jacobian(hanging, p, f)[..., :3] @ omega
+    arrows = point_jacobian(hanging, np.broadcast_to(p, (3, 3)), f)[..., :3] @ omega
     arcs = np.stack([moved(hanging, share * omega) for share in np.linspace(0, 1, 30)])
     figure = Figure(figsize=(4.6, 4.2))
     axes = figure.subplots()
@@ -313,10 +313,11 @@ if sheet.ready(point_jacobian, levenberg_marquardt_step, judge_step):
         """Pixels of the torso less the detected ones: u, v, u, v, ..."""
         return (f * X[:, :2] / X[:, 2:] + c - target).ravel()
 
-    X, joint, lam = X + [0, 0, 5], joint + [0, 0, 5], 0.1
+    X, joint, lam = X + [0, 0, 5], joint + [0, 0, 5], np.array(0.1)
     ways = [X]
     for _ in range(60):
-        J, r = point_jacobian(X, joint, f).reshape(-1, 6), residuals(X)
+        J = point_jacobian(X, np.broadcast_to(joint, X.shape), f).reshape(-1, 6)
+        r = residuals(X)
         d = levenberg_marquardt_step(J, r, lam)
         if np.abs(d).max() < 1e-3:  # a thousandth of a radian or a metre
             break

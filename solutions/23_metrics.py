@@ -99,7 +99,7 @@ if sheet.ready(mpjpe):
 #
 # A mean hides whether all joints are a little off or one is far off. PCK (percentage of correct
 # keypoints) counts: the share of joints whose error is **at most** a threshold $\tau$. Over many
-# thresholds it is a curve that rises from 0 to 1. Its "area" AUC is the plain **mean** of the
+# thresholds it is a curve that rises towards 1. Its "area" AUC is the plain **mean** of the
 # curve over the thresholds, as the benchmark MPI-INF-3DHP defines it (there 31 thresholds from 0 to
 # 150 mm). So it is a share too, from 0 to 1.
 #
@@ -293,8 +293,8 @@ if sheet.ready(mpjpe, pa_mpjpe):
 #
 # with frames counted from 0. The acceleration error is the mean of
 # $\lVert a_t^{\text{pred}} - a_t^{\text{gt}} \rVert$ over these frames and all joints. Tables print
-# it with $f = 1$, in mm per frame², where the same motion filmed at twice the rate scores about a
-# quarter. (VIBE's evaluation takes the root off each frame first. Here positions are used as they
+# it with $f = 1$, in mm per frame², where the same two motions, if they are smooth, score about a
+# quarter when filmed at twice the rate. (VIBE's evaluation takes the root off each frame first. Here positions are used as they
 # are given.)
 #
 # `acceleration_error(pred, gt, fps)`: `(*, T, J, 3)` twice, frames per second → `(*)` in m/s².

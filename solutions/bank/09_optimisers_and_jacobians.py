@@ -30,6 +30,11 @@ def squares(vector: np.ndarray) -> np.ndarray:
     return np.square(vector).sum(-1, keepdims=True)
 
 
+def length(vector: np.ndarray) -> np.ndarray:
+    """Lengths (*, 1)."""
+    return np.sqrt(squares(vector))
+
+
 def each(function, *arrays):
     """``function`` of every item of a batch; arrays come with the number of axes of one item."""
     (first, axes), *_ = arrays
@@ -275,6 +280,23 @@ def error_of_rows(J, ahead, behind, h):
     )
 
 
+def error_of_rows_as_columns(J, ahead, behind, h):
+    """Only square Jacobians let this pass."""
+    return error_with()(J, transposed(ahead), transposed(behind), h)
+
+
+def error_zero_where_either(J, ahead, behind, h):
+    N = transposed(ahead - behind) / (2 * h)
+    either = (J == 0).all(-2) | (N == 0).all(-2)
+    return np.where(either, 0, error_with()(J, ahead, behind, h))
+
+
+def error_over_longer(J, ahead, behind, h):
+    N = transposed(ahead - behind) / (2 * h)
+    longer = np.maximum(np.linalg.norm(J, axis=-2), np.linalg.norm(N, axis=-2))
+    return np.linalg.norm(J - N, axis=-2) / np.where(longer == 0, 1, longer)
+
+
 def error_of_lengths(J, ahead, behind, h):
     J, N = (np.linalg.norm(A, axis=-2) for A in (J, transposed(ahead - behind) / (2 * h)))
     return np.abs(J - N) / np.where(J + N == 0, 1, J + N)
@@ -306,6 +328,18 @@ jacobian_error = Exercise(
         Mistake(
             "you measured each residual's row; an unknown is a column",
             error_of_rows,
+        ),
+        Mistake(
+            "you subtracted rows from columns: in ahead and behind an unknown is a row",
+            error_of_rows_as_columns,
+        ),
+        Mistake(
+            "where one column alone is zero the share isn't zero: that Jacobian is wrong",
+            error_zero_where_either,
+        ),
+        Mistake(
+            "you divided by the longer of the two columns; asked for is the sum of both lengths",
+            error_over_longer,
         ),
         Mistake(
             "you compared how long the columns are, not where they point",
@@ -379,6 +413,17 @@ def newton_by_autograd(J, r, sigma):
     return -times(np.linalg.pinv(transposed(J) @ W @ J) @ transposed(J) @ W, r)
 
 
+def newton_weighted_in_pairs(J, r, sigma):
+    pairs = r.reshape(*r.shape[:-1], -1, 2)
+    return weighted_step(J, r, weights(length(pairs) + 0 * pairs, sigma).reshape(r.shape))
+
+
+def newton_with_curvature(J, r, sigma):
+    squared = (r / sigma) ** 2
+    curved = (1 - 3 * squared) / (1 + squared) ** 3
+    return weighted_step(J, r, curved, weights(r, sigma))
+
+
 gauss_newton_step = Exercise(
     "gauss_newton_step",
     newton_cases,
@@ -419,6 +464,14 @@ gauss_newton_step = Exercise(
             "your weight is the slope by the residual, not by its square",
             lambda J, r, sigma: weighted_step(J, r, 2 * r * weights(r, sigma)),
         ),
+        Mistake(
+            "your residuals share a weight by twos, as the u and v of a point; here each has its own",
+            newton_weighted_in_pairs,
+        ),
+        Mistake(
+            "this is Newton's own step, with the curvature of rho: near an outlier that is negative",
+            newton_with_curvature,
+        ),
     ),
     hints=(
         "Weights first, one number for each residual. A diagonal matrix times a matrix is a product "
@@ -448,7 +501,7 @@ def damped_cases(generator: np.random.Generator) -> list[Case]:
         Case("no damping", (J, r, 0.0)),
         Case("much damping", (J, r, 1e3)),
         Case("a straight limb: H is singular", (straight, 5 * generator.normal(size=6), 0.1)),
-        Case("one damping for five bodies", (*bodies, 0.5)),
+        Case("one damping for five bodies", (*bodies, 0.4)),
         Case("batch axes (2, 3), a damping each", (*batch, lams)),
         Case("float32", (*single, np.float32([0.01, 0.1, 1, 10]))),
     ]
@@ -471,6 +524,11 @@ def damped_with(extra):
 
 def eye_of(H):
     return np.eye(H.shape[-1])
+
+
+def even(H):
+    """The same share for every unknown."""
+    return eye_of(H) / H.shape[-1]
 
 
 def damped_by_stacking(J, r, lam):
@@ -521,6 +579,12 @@ levenberg_marquardt_step = Exercise(
         Mistake(
             "you damped with the lengths of J's columns; H holds their squares",
             damped_with(lambda H, lam: lam * np.sqrt(H * eye_of(H))),
+        ),
+        Mistake(
+            "you damped all unknowns by their mean; each has its own entry of H's diagonal",
+            damped_with(
+                lambda H, lam: lam * (H * eye_of(H)).sum((-2, -1), keepdims=True) * even(H)
+            ),
         ),
         Mistake(
             "your damping is subtracted, so that the step grows with it",
@@ -664,6 +728,22 @@ judge_step = Exercise(
             judged_with(lambda J, r, d, n: fall(r, n) / squares(r)[..., 0]),
         ),
         Mistake(
+            "you gave the damping first, then the gain",
+            lambda J, r, d, n, lam: judged_by_gradient(J, r, d, n, lam)[::-1],
+        ),
+        Mistake(
+            "you took what got worse for what got better: your gain has the other sign",
+            judged_with(lambda J, r, d, n: -gain_by_gradient(J, r, d, n)),
+        ),
+        Mistake(
+            "after a step that failed your damping is as it was, so the same step is tried again",
+            judged_with(rule=lambda g, lam: np.where(g > 0, nielsen(g, lam), lam)),
+        ),
+        Mistake(
+            "you used the cubic after a step that failed, too",
+            judged_with(rule=lambda g, lam: lam * np.maximum(1 / 3, 1 - (2 * g - 1) ** 3)),
+        ),
+        Mistake(
             "you trust the model less after a step that helped",
             judged_with(
                 rule=lambda g, lam: (
@@ -786,10 +866,6 @@ def dogleg_with(change):
     return answer
 
 
-def length(v):
-    return np.sqrt(squares(v))
-
-
 def bent_where(newton, steepest, radius, other, right):
     """``other`` where the path has bent, else the right answer."""
     return np.where((length(newton) > radius) & (length(steepest) < radius), other, right)
@@ -812,6 +888,15 @@ def leg_from_zero(newton, steepest, radius, right):
     b, c = (steepest * leg).sum(-1, keepdims=True), squares(steepest) - radius**2
     share = (-b + np.sqrt(np.maximum(b**2 - squares(leg) * c, 0))) / squares(leg)
     return bent_where(newton, steepest, radius, steepest + share * newton, right)
+
+
+def mixed_formulas(newton, steepest, radius, right):
+    """b of the short formula in the long one."""
+    leg = newton - steepest
+    a, b = squares(leg), (steepest * leg).sum(-1, keepdims=True)
+    c = squares(steepest) - radius**2
+    share = (-b + np.sqrt(np.maximum(b**2 - 4 * a * c, 0))) / (2 * a)
+    return bent_where(newton, steepest, radius, steepest + share * leg, right)
 
 
 dogleg_step = Exercise(
@@ -843,6 +928,10 @@ dogleg_step = Exercise(
             dogleg_with(smaller_root),
         ),
         Mistake(
+            "your share solves another equation: the middle term of the square holds a two",
+            dogleg_with(mixed_formulas),
+        ),
+        Mistake(
             "your second leg goes along Gauss-Newton's step; it should lead to its end",
             dogleg_with(leg_from_zero),
         ),
@@ -856,7 +945,7 @@ dogleg_step = Exercise(
         ),
         Mistake("this step goes uphill", dogleg_with(lambda n, s, R, right: -right)),
         Mistake(
-            "your first leg ends at the negative gradient, which isn't where the model is lowest",
+            "your first leg goes down the gradient beyond the point where the model is lowest",
             lambda J, r, radius: along_path(
                 landmarks(J, r)[0], -times(transposed(J), r), radius, r.shape[:-1]
             ),

@@ -126,6 +126,16 @@ mask_iou = Exercise(
             lambda a, b: (a == b).mean((-2, -1)),
         ),
         Mistake(
+            "this is 1 - IoU, which is zero where the masks agree",
+            lambda a, b: 1 - iou_by_least_and_most(a, b),
+        ),
+        Mistake(
+            "you divided by the pixels that one mask alone covers; those of both belong there too",
+            lambda a, b: np.where(
+                pixels(a ^ b) == 0, 1.0, pixels(a & b) / np.maximum(pixels(a ^ b), 1)
+            ),
+        ),
+        Mistake(
             "for two empty masks you divide zero by zero",
             lambda a, b: pixels(a & b) / pixels(a | b),
         ),
@@ -228,6 +238,18 @@ def field_to_outline(mask):
     return per_image(lambda m: distance_to(outline_of(m)), mask)
 
 
+def field_to_all(mask, over=np.mean):
+    """Of each pixel's distances to the mask's pixels, another number than the least."""
+
+    def one(m):
+        if not m.any():
+            return distance_to(m)
+        at = centres(m.shape)
+        return over(np.linalg.norm(at[:, :, None] - at[m], axis=-1), axis=-1)
+
+    return per_image(one, mask)
+
+
 def field_finite(mask):
     return np.nan_to_num(per_image(distance_to, mask), posinf=0.0)
 
@@ -265,6 +287,19 @@ distance_field = Exercise(
             ).copy(),
         ),
         Mistake("where the mask is empty, your distances are zero", field_finite),
+        Mistake(
+            "your field is zero everywhere: each pixel found itself, whether in the mask or not",
+            lambda mask: np.zeros(mask.shape),
+        ),
+        Mistake("you took the mean distance to the mask's pixels, not the least", field_to_all),
+        Mistake(
+            "you took the farthest of the mask's pixels, not the nearest",
+            lambda mask: field_to_all(mask, over=np.max),
+        ),
+        Mistake(
+            "you measured to the pixels' edges; a distance goes from centre to centre",
+            lambda mask: np.maximum(per_image(distance_to, mask) - 0.5, 0),
+        ),
     ),
     hints=(
         "Make the table of distances between any two pixels first. It doesn't depend on the mask. "
@@ -338,6 +373,17 @@ def contour_wraps(mask):
     return mask & ~np.all(around, axis=0)
 
 
+def contour_off_the_border(mask):
+    out = np.zeros_like(mask)
+    out[..., 1:-1, 1:-1] = (mask & ~neighbours(mask).all(0))[..., 1:-1, 1:-1]
+    return out
+
+
+def contour_of_changes(mask):
+    above, _, left, _ = neighbours(mask)
+    return (mask ^ above) | (mask ^ left)
+
+
 def contour_of_eight(mask):
     return per_image(lambda m: m & ~ndimage.binary_erosion(m, np.ones((3, 3), bool)), mask)
 
@@ -352,6 +398,16 @@ contour = Exercise(
             "you took what lies beyond the picture for a part of the mask, so the outline of a "
             "person who is cut off stays open",
             lambda mask: mask & ~neighbours(mask, outside=True).all(0),
+        ),
+        Mistake(
+            "you left out the pixels at the picture's border, as if none of them could be on an "
+            "outline",
+            contour_off_the_border,
+        ),
+        Mistake(
+            "you marked changes between neighbours, which puts half of the outline outside of the "
+            "mask",
+            contour_of_changes,
         ),
         Mistake("you asked all eight neighbours; diagonal ones don't count", contour_of_eight),
         Mistake(
@@ -460,6 +516,28 @@ def look_up_black_beyond(field, points):
     return look_up_corners(np.pad(field, frame), points + 1)
 
 
+def look_up_within(field, points, low, high):
+    """Points moved between ``low`` and ``high`` (x, y) first."""
+    return look_up_black_beyond(field, np.clip(points, low, high))
+
+
+def size_of(field):
+    """Width and height."""
+    return np.array(field.shape[:-3:-1])
+
+
+def look_up_to_the_border(field, points):
+    return look_up_within(field, points, 0, size_of(field))
+
+
+def look_up_limited_to_numbers(field, points):
+    return look_up_within(field, points, 0, size_of(field) - 1)
+
+
+def look_up_limits_exchanged(field, points):
+    return look_up_within(field, points, 0.5, size_of(field)[::-1] - 0.5)
+
+
 def look_up_added(field, points):
     """The mean of interpolating along the nearest row and along the nearest column."""
     height, width = field.shape[-2:]
@@ -494,6 +572,19 @@ look_up = Exercise(
             look_up_mirrored_weights,
         ),
         Mistake("beyond the outermost centres your field falls to zero", look_up_black_beyond),
+        Mistake(
+            "you moved points to the picture's border only; the outermost centres lie half a pixel "
+            "inside",
+            look_up_to_the_border,
+        ),
+        Mistake(
+            "you limited x and y to the numbers of columns and rows, which aren't places",
+            look_up_limited_to_numbers,
+        ),
+        Mistake(
+            "you limited x by the height and y by the width",
+            look_up_limits_exchanged,
+        ),
         Mistake(
             "you added the weights in x and y; they are multiplied",
             look_up_added,
@@ -605,6 +696,16 @@ def terms_summed(points, mask):
     return first * points.shape[-2], second * pixels(per_image(outline_of, mask))
 
 
+def terms_squared_early(points, mask):
+    field = np.square(per_image(distance_to, mask))
+    return look_up_corners(field, points).mean(-1), inward(points, mask)
+
+
+def terms_over_the_picture(points, mask):
+    squares = np.where(per_image(outline_of, mask), squares_to(points, mask).min(-1), 0)
+    return outward(points, mask), squares.mean((-2, -1))
+
+
 silhouette_terms = Exercise(
     "silhouette_terms",
     terms_cases,
@@ -612,6 +713,26 @@ silhouette_terms = Exercise(
     mistakes=(
         Mistake("you averaged distances, not their squares", terms_unsquared),
         Mistake("you averaged the distances first and squared the mean", terms_squared_late),
+        Mistake(
+            "your first term averages distances, not their squares",
+            lambda points, mask: (terms_unsquared(points, mask)[0], inward(points, mask)),
+        ),
+        Mistake(
+            "your second term averages distances, not their squares",
+            lambda points, mask: (outward(points, mask), terms_unsquared(points, mask)[1]),
+        ),
+        Mistake(
+            "you squared the field and then read between its pixels; read first, then square",
+            terms_squared_early,
+        ),
+        Mistake(
+            "your second term is a sum over the outline; asked for is the mean",
+            lambda points, mask: (outward(points, mask), terms_summed(points, mask)[1]),
+        ),
+        Mistake(
+            "you divided by the number of all pixels, not by those of the outline",
+            terms_over_the_picture,
+        ),
         Mistake(
             "you gave both terms in the other order",
             lambda points, mask: (inward(points, mask), outward(points, mask)),
@@ -734,6 +855,18 @@ def coverage_from_the_start(left, right, width):
     return coverage_by_ramps(torch.full_like(right, -1.0), right, width)
 
 
+def coverage_of_nearer_edge(left, right, width):
+    """Right where a pixel holds one edge at most."""
+    centre = pixel_begins(left, width) + 0.5
+    inside = torch.minimum(centre - left[..., None], right[..., None] - centre)
+    return (inside + 0.5).clamp(0, 1)
+
+
+def coverage_multiplied(left, right, width):
+    k = pixel_begins(left, width)
+    return (right[..., None] - k).clamp(0, 1) * (k + 1 - left[..., None]).clamp(0, 1)
+
+
 row_coverage = Exercise(
     "row_coverage",
     coverage_cases,
@@ -753,6 +886,15 @@ row_coverage = Exercise(
         Mistake(
             "your shares exceed 1: you measured from each pixel's begin and not within it",
             coverage_unlimited,
+        ),
+        Mistake(
+            "you looked at the nearer edge only; a pixel may hold both",
+            coverage_of_nearer_edge,
+        ),
+        Mistake(
+            "you multiplied what lies before right by what lies after left; where one pixel holds "
+            "both edges that isn't their overlap",
+            coverage_multiplied,
         ),
         Mistake("a sigmoid is smooth, but it isn't the share that is covered", coverage_by_sigmoid),
         Mistake(

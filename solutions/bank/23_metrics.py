@@ -90,6 +90,11 @@ def rooted_difference(pred, gt, roots):
     return wrong - wrong[..., roots, :].mean(-2, keepdims=True)
 
 
+def mpjpe_about_each(pred, gt, roots):
+    each = [lengths(rooted_difference(pred, gt, roots[[r]])).mean(-1) for r in range(len(roots))]
+    return np.mean(each, axis=0)
+
+
 def mpjpe_of_batch(pred, gt, roots):
     errors = lengths(rooted_difference(pred, gt, roots))
     return errors.mean() if errors.size else 0.0
@@ -111,6 +116,18 @@ mpjpe = Exercise(
         Mistake(
             "you took the first root joint only; the root is the middle of all of them",
             lambda p, g, r: lengths(rooted_difference(p, g, r[:1])).mean(-1),
+        ),
+        Mistake(
+            "you averaged the errors about each root joint; the root is the middle of the joints",
+            mpjpe_about_each,
+        ),
+        Mistake(
+            "these are squared lengths, in square metres",
+            lambda p, g, r: np.square(lengths(rooted_difference(p, g, r))).mean(-1),
+        ),
+        Mistake(
+            "this is the sum over the joints, not their mean",
+            lambda p, g, r: lengths(rooted_difference(p, g, r)).sum(-1),
         ),
         Mistake(
             "you left the root's joints out of the mean; they count like the others",
@@ -203,6 +220,11 @@ def pck_trapezoid_share(errors, thresholds):
     return curve, np.trapezoid(curve, thresholds, axis=-1) / width
 
 
+def pck_steps(errors, thresholds):
+    curve = shares(errors, thresholds)
+    return curve, curve.sum(-1)
+
+
 pck_and_auc = Exercise(
     "pck_and_auc",
     pck_cases,
@@ -224,6 +246,11 @@ pck_and_auc = Exercise(
             "you averaged the errors first and asked whether the mean is near enough; joints "
             "are counted one by one",
             lambda e, t: with_mean((e.mean(-1)[..., None] <= t).astype(float)),
+        ),
+        Mistake("your AUC is a sum over the thresholds; asked for is their mean", pck_steps),
+        Mistake(
+            "you asked whether all joints are near enough; they are counted one by one",
+            lambda e, t: with_mean((e.max(-1)[..., None] <= t).astype(float)),
         ),
         Mistake("these are the shares of wrong joints", lambda e, t: with_mean(1 - shares(e, t))),
         Mistake("these are counts, not shares", lambda e, t: with_mean(e.shape[-1] * shares(e, t))),
@@ -485,6 +512,32 @@ def aligned_as_one(pred, gt):
     return aligned(pred.reshape(-1, 3), gt.reshape(-1, 3)).reshape(pred.shape)
 
 
+def aligned_scaled_first(pred, gt):
+    """The scale of the poses as they stand."""
+    x, y = centred(pred), centred(gt)
+    scale = (x * y).sum((-2, -1), keepdims=True) / (x * x).sum((-2, -1), keepdims=True)
+    return scale * turned(x, similarity(pred, gt)[1]) + gt.mean(-2, keepdims=True)
+
+
+def aligned_per_joint(pred, gt):
+    moved, goal = turned(centred(pred), similarity(pred, gt)[1]), centred(gt)
+    with np.errstate(all="ignore"):
+        scale = (moved * goal).sum(-1, keepdims=True) / (moved * moved).sum(-1, keepdims=True)
+    return scale * moved + gt.mean(-2, keepdims=True)
+
+
+def aligned_mean_scaled(pred, gt):
+    scale, R = similarity(pred, gt)
+    return scale * (turned(centred(pred), R) + gt.mean(-2, keepdims=True))
+
+
+def aligned_over_truth(pred, gt):
+    """Divided by the size of the other pose."""
+    scale, R = similarity(pred, gt)
+    sizes = [np.square(centred(p)).sum((-2, -1), keepdims=True) for p in (pred, gt)]
+    return scale * sizes[0] / sizes[1] * turned(centred(pred), R) + gt.mean(-2, keepdims=True)
+
+
 def aligned_at_first_joint(pred, gt):
     scale, R = similarity(pred, gt)
     return scale * turned(pred - pred[..., :1, :], R) + gt[..., :1, :]
@@ -521,6 +574,22 @@ procrustes_aligned = Exercise(
             lambda p, g: (
                 similarity(p, g)[0] * (centred(p) @ similarity(p, g)[1]) + g.mean(-2, keepdims=True)
             ),
+        ),
+        Mistake(
+            "you took the scale before you turned; where the pose is turned it is too small",
+            aligned_scaled_first,
+        ),
+        Mistake(
+            "each joint has a scale of its own; asked for is one for the pose", aligned_per_joint
+        ),
+        Mistake("you scaled the mean of the truth as well", aligned_mean_scaled),
+        Mistake(
+            "below the line of your scale stands the size of the truth, not the prediction's",
+            aligned_over_truth,
+        ),
+        Mistake(
+            "you put the pose back to its own mean, not to the truth's",
+            lambda p, g: centred(aligned(p, g)) + p.mean(-2, keepdims=True),
         ),
         Mistake("the aligned pose is still at the origin", lambda p, g: centred(aligned(p, g))),
         Mistake("you moved the truth onto the prediction", lambda p, g: aligned(g, p)),
@@ -600,6 +669,14 @@ pa_mpjpe = Exercise(
         Mistake(
             "you moved the truth onto the prediction, so the error is in the prediction's size",
             lambda p, g: lengths(aligned(g, p) - p).mean(-1),
+        ),
+        Mistake(
+            "these are squared lengths, in square metres",
+            lambda p, g: np.square(lengths(aligned(p, g) - g)).mean(-1),
+        ),
+        Mistake(
+            "this is how far the alignment moved the prediction, not what is left to the truth",
+            lambda p, g: lengths(aligned(p, g) - p).mean(-1),
         ),
         Mistake(
             "this is the root of the mean square; the alignment minimises that, but the metric "
@@ -688,6 +765,10 @@ def acceleration_gradient_twice(pred, gt, fps):
     return fps**2 * mean_length(wrong)
 
 
+def acceleration_of_errors(pred, gt, fps):
+    return fps**2 * np.abs(np.diff(lengths(pred - gt), n=2, axis=-2)).mean((-2, -1))
+
+
 acceleration_error = Exercise(
     "acceleration_error",
     acceleration_cases,
@@ -716,6 +797,22 @@ acceleration_error = Exercise(
         Mistake(
             "this is the prediction's own acceleration, which a frozen body brings to zero",
             lambda p, g, f: f**2 * mean_length(second(p)),
+        ),
+        Mistake(
+            "you took the second difference of how far the joints are off, which is a length",
+            acceleration_of_errors,
+        ),
+        Mistake(
+            "you divided by all frames; the first and the last have no acceleration",
+            lambda p, g, f: f**2 * lengths(second(p - g)).sum((-2, -1)) / p.shape[-3] / p.shape[-2],
+        ),
+        Mistake(
+            "you took the first joint off each frame first; here positions are used as they are",
+            lambda p, g, f: f**2 * mean_length(second(p - p[..., :1, :] - g + g[..., :1, :])),
+        ),
+        Mistake(
+            "this is half an acceleration: the difference of two velocities isn't halved",
+            lambda p, g, f: f**2 * mean_length(second(p - g)) / 2,
         ),
         Mistake(
             "you went from joint to joint, not from frame to frame",
