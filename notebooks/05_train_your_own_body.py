@@ -162,7 +162,8 @@ for name, mesh in {"registered": V.mean(0), "not registered": unregistered.mean(
 # \mathrm{shapedirs}_k = \frac{s_k}{\sqrt{N-1}}\, q_k$$
 #
 # $q_k$ has unit length. The factor before it is the standard deviation of people along $q_k$, so
-# that one unit of $\beta_k$ is one standard deviation.
+# that one unit of $\beta_k$ is one standard deviation. ($s$ and $Q$ are notebook 03's $\Sigma$ and
+# $W$; here `W` holds the skinning weights.)
 
 # %%
 mean = V.mean(0)  # v_template
@@ -251,7 +252,7 @@ def reconstruct(person: int, components: int, trained_on: int) -> Figure:
 explore(
     reconstruct,
     alt="A new person, the nearest body with ten components, and the same body coloured by its "
-    "distance from the person: pale almost everywhere, darker at some places.",
+    "distance from the person: pale on chest and arms, darker at the waist and on the legs.",
     person=IntSlider(3, 0, 39, description="person", continuous_update=False),
     components=IntSlider(10, 0, 80, description="components", continuous_update=False),
     trained_on=SelectionSlider(options=[10, 20, 50, 100, 200], value=200, description="people"),
@@ -332,8 +333,9 @@ print(f"share of the variance that it takes: {100 * posed_space.explained[0]:.0f
 # $$\min_w \; \sum_n \lVert V_n^T w - j_n \rVert^2 \qquad
 # \text{with } w \ge 0, \; \textstyle\sum_i w_i = 1$$
 #
-# The joint centres $j_n$ come from MakeHuman's rig. (In a scan nobody knows them. The paper
-# estimates each person's from registrations of that person in many poses.)
+# The paper, too, finds its regressor by non-negative least squares. The joint centres $j_n$ come
+# from MakeHuman's rig. (In a scan nobody knows them. The paper estimates each person's from
+# registrations of that person in many poses.)
 #
 # **Predict first.** Leave the two conditions out, and the fit to the people trained on can only get
 # better. Does it get better on new people? And on new people measured with 3 mm of noise?
@@ -450,7 +452,7 @@ explore(
 # %% [markdown]
 # ## 4. Pose: correctives by ridge regression
 #
-# **What does skinning get wrong, and can a linear map foretell it?** We need bodies in many poses.
+# **What does skinning get wrong, and can a linear map predict it?** We need bodies in many poses.
 # With a scanner these are registrations of posed people. Here they are **pseudo-scans**: a blend of
 # linear and dual-quaternion skinning whose folds touch instead of passing through each other,
 # relaxed around the joints. They are plausible, not real.
@@ -464,11 +466,12 @@ learn, check = slice(0, 160), slice(160, 200)
 
 # %% [markdown]
 # SMPL adds its corrections *before* skinning. So carry every scan back: vertex $i$ is moved by
-# $T_i = \sum_j w_{ij} G_j$, and what it would have needed at rest is
+# $T_i = \sum_k w_{ik} A_k$, with notebook 04's matrices $A_k$, and what it would have needed at
+# rest is
 #
 # $$y_i = T_i^{-1}\,\mathrm{scan}_i - \bar v_i$$
 #
-# The features are the entries of $R_j - I$ of all joints but the root: $23 \cdot 9 = 207$ numbers.
+# The features are the entries of $R_k - I$ of all joints but the root: $23 \cdot 9 = 207$ numbers.
 # They are zero at rest, so the correction vanishes there. With the features of the $P$ poses as the
 # rows of $X$ and their $y$ as those of $Y$, we look for the linear map
 #
@@ -478,7 +481,7 @@ learn, check = slice(0, 160), slice(160, 200)
 # The *ridge* $\lambda$ keeps it small where the poses say little; the paper has such a term, too.
 
 # %%
-T = (W @ bones.transforms.flatten(-2)).unflatten(-1, (3, 4))  # (P, V, 3, 4)
+T = (W @ bones.transforms.flatten(-2)).unflatten(-1, (3, 4))  # (P, V, 3, 4), the sum over k
 unposed = torch.linalg.solve(T[..., :3], (scans - T[..., 3])[..., None])[..., 0]
 y = unposed - mean  # (P, V, 3)
 X = (R[:, 1:] - torch.eye(3, dtype=R.dtype)).flatten(1)  # (P, 207)
@@ -612,7 +615,7 @@ show_photo(
 # > **Where people trip: which frame?** It is tempting to skip the way back and to learn
 # > $\mathrm{scan} - \mathrm{skinned}$ itself, to be added *after* skinning. But then the same bulge
 # > of the biceps points another way in every pose of the shoulder, and no linear map of the elbow
-# > alone foretells it.
+# > alone predicts it.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -642,23 +645,26 @@ model = BodyModelData(
 )
 with TemporaryDirectory() as folder:
     write_model(model, Path(folder) / "my_body.npz")
+    megabytes = (Path(folder) / "my_body.npz").stat().st_size / 1e6
     with np.load(Path(folder) / "my_body.npz") as file:  # no pickled object: safe to open
         arrays = dict(file)
     mine = SMPL.load(Path(folder) / "my_body.npz")
 for name in ("v_template", "f", "weights", "shapedirs", "posedirs", "J_regressor", "kintree_table"):
     print(f"{name:14}{arrays[name].shape!s:16}{arrays[name].size:9,} numbers")
 zeros = (arrays["posedirs"] == 0).mean()
-print(f"of posedirs about {round(100 * zeros, -1):.0f} % are zero")
+print(f"of posedirs about {round(100 * zeros, -1):.0f} % are zero, ", end="")
+print(f"so the file takes {'under 5 MB' if megabytes < 5 else f'{megabytes:.0f} MB'}")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
 # `posedirs`: 621 numbers for each vertex ($207 \cdot 3$), against 30 of `shapedirs`. Since a vertex
-# listens to near joints only, most of them are zero, and the file stays small.
+# listens to near joints only, most of them are zero, and zeros take no room in a compressed file.
 #
 # </details>
 #
-# (SMPL's own files are Python 2 pickles. `vh convert-model IN OUT.npz` turns one into such an npz.)
+# (SMPL's own files are pickles. `vh convert-model IN OUT.npz` turns one into such an npz: notebook
+# 03, section 7.)
 #
 # The same file in `smplx`, the field's reference (for non-commercial use). It reads an npz through
 # `Struct`. Its 21 extra keypoints are vertices picked by *SMPL's* numbers, which another mesh
