@@ -137,8 +137,8 @@ def robust_location(x, start, sigma, steps):
 check(robust_location)
 
 # %% [markdown]
-# The energy of the example, and where your turns lead from two starts: a function that forgets has
-# more than one minimum.
+# The energy of the example, and where your turns lead from two starts: with a cost that forgets
+# outliers it can have more than one minimum.
 
 # %%
 if sheet.ready(geman_mcclure, geman_mcclure_weight, robust_location):

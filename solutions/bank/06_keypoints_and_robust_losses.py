@@ -82,6 +82,10 @@ geman_mcclure = Exercise(
         ),
         Mistake("this is half of the cost", lambda r, sigma: rho(r, sigma) / 2),
         Mistake(
+            "this is 2 r^2: your quotient ends before the sum that it should divide by",
+            lambda r, sigma: sigma**2 * r**2 / sigma**2 + r**2,
+        ),
+        Mistake(
             "this has a sign: too far left costs as much as too far right",
             lambda r, sigma: r * sigma**2 * np.abs(r) / (sigma**2 + r**2),
         ),
@@ -214,6 +218,14 @@ def weighted_mean(w, x, m):
     return (w * x).sum(-1) / w.sum(-1)
 
 
+def location_by_residuals(x, start, sigma, steps):
+    m = start
+    for _ in range(steps):
+        r = x - m[..., None]
+        m = weighted_mean(weight(r, sigma), r, m)
+    return m
+
+
 def location_weights_once(x, start, sigma, steps):
     w = weight(x - start[..., None], sigma)
     return weighted_mean(w, x, None) if steps else start
@@ -225,7 +237,13 @@ robust_location = Exercise(
     alternatives=(location_loop, location_by_descent),
     mistakes=(
         Mistake(
-            "you computed the weights once; they change whenever m does", location_weights_once
+            "this is what a single turn gives, however many are asked for: the weights change "
+            "whenever m does",
+            location_weights_once,
+        ),
+        Mistake(
+            "this is the weighted mean of the residuals: how far to go from m, not where to",
+            location_by_residuals,
         ),
         Mistake(
             "this is the plain mean, which every wrong point moves",
@@ -326,6 +344,18 @@ huber = Exercise(
             lambda r, delta: np.where(np.abs(r) <= delta, r**2, 2 * delta * np.abs(r)),
         ),
         Mistake(
+            "your line reaches the right height at zero, not at delta, so the cost jumps",
+            lambda r, delta: np.where(np.abs(r) <= delta, r**2, 2 * delta * np.abs(r) + delta**2),
+        ),
+        Mistake(
+            "on the negative side your line falls below zero: a sign is left in it",
+            lambda r, delta: np.where(np.abs(r) <= delta, r**2, 2 * delta * r - delta**2),
+        ),
+        Mistake(
+            "this is the line everywhere; near zero the cost is the square",
+            lambda r, delta: 2 * delta * np.abs(r) - delta**2,
+        ),
+        Mistake(
             "the line begins at the right height, but with half the slope: there is a corner",
             lambda r, delta: np.where(np.abs(r) <= delta, r**2, delta * np.abs(r)),
         ),
@@ -351,7 +381,8 @@ huber = Exercise(
     ),
     hints=(
         "At |r| = delta the square has the value delta^2 and the slope 2 delta. Which line has too?",
-        "np.where(condition, a, b) chooses for each number. The condition is about |r|.",
+        "np.where(condition, a, b) chooses for each number, also where r is a single one, into "
+        "which no mask can write. The condition is about |r|.",
         "Beyond delta the line is 2 * delta * np.abs(r) - delta**2.",
     ),
     drawing="curve",
@@ -448,7 +479,8 @@ person_height = Exercise(
             lambda xy, confidence: np.ptp(xy * confidence[..., None], axis=-2).max(-1),
         ),
         Mistake(
-            "this is where the box ends, counted from the corner of the picture",
+            "your box begins at the corner of the picture: a zero in an unseen point's stead is a "
+            "place, too",
             lambda xy, confidence: (xy * (confidence > 0.1)[..., None]).max(axis=(-2, -1)),
         ),
         Mistake("people aren't symmetric about the mean of their points", height_centred),
@@ -590,6 +622,22 @@ reprojection_energy = Exercise(
         Mistake(
             "you scaled the energy; sigma is in pixels of the scaled residual",
             energy_scaled_outside,
+        ),
+        Mistake(
+            "you took the scale out of rho as a square, but rho isn't a square",
+            lambda *inputs: 200 / inputs[3] * energy_scaled_outside(*inputs),
+        ),
+        Mistake(
+            "your cost saturates at one, another convention",
+            energy_with(cost=lambda r: rho(r, 25.0).sum(-1) / 25.0**2),
+        ),
+        Mistake(
+            "you didn't divide by the depth: everybody looks the same size from anywhere",
+            energy_with(
+                off=lambda X, xy, height, f, c: (
+                    200 / height[..., None, None] * (f * X[..., :2] + c - xy)
+                )
+            ),
         ),
         Mistake(
             "these are plain squares: a single outlier outweighs the body",
