@@ -47,8 +47,8 @@ WIDTH = 0.3  # of a sphere's bump, as a share of the sphere's radius
 # $$c_k = \frac{w_k}{(2\pi)^{D/2} \, \sqrt{|\Sigma_k|} \,/\, \min_j \sqrt{|\Sigma_j|}} .$$
 #
 # A pose has $D = 69$ and variances far below one. The product of so many small numbers is too small
-# for float32, and for narrow components even for float64: never form a determinant, only its
-# logarithm.
+# for float32, and for narrow components even for float64: never form a determinant or a quotient of
+# them, only their logarithms.
 #
 # `log_constants(w, covariances)`: `(M,)` and `(M, D, D)` → $\log c_k$, `(M,)`. There are no batch
 # axes. Weights add up to one.

@@ -40,7 +40,7 @@ def constant_cases(generator: np.random.Generator) -> list[Case]:
         return w / w.sum()
 
     example = np.array([[[4.0]], [[1.0]]])
-    recorded = joint_covariances(generator, 3, 23, 5e-3).astype(np.float32)
+    recorded = joint_covariances(generator, 3, 23, np.array([5e-3, 5e-2, 5e-4])[:, None, None])
     unlike = joint_covariances(generator, 3, 23, np.array([1e-6, 1e-2, 1e-7])[:, None, None])
     return [
         Case("two components over one number", (np.array([0.5, 0.5]), example)),
@@ -50,7 +50,7 @@ def constant_cases(generator: np.random.Generator) -> list[Case]:
         Case("components over 69 numbers", (weights(3), joint_covariances(generator, 3, 23, 0.01))),
         Case("narrow ones", (weights(4), joint_covariances(generator, 4, 23, 1e-6))),
         Case("two narrow ones and a wide one", (weights(3), unlike)),
-        Case("float32, 69 numbers", (weights(3).astype(np.float32), recorded)),
+        Case("float32, 69 numbers", (np.float32(weights(3)), np.float32(recorded))),
     ]
 
 
@@ -86,6 +86,13 @@ def constants_with(
     return constants
 
 
+def constants_of_quotients(w, covariances):
+    """Log roots, but then the quotients of the roots themselves."""
+    log_root = half_log_det(covariances)
+    power = (2 * np.pi) ** (covariances.shape[-1] / 2)
+    return np.log(w / (power * np.exp(log_root - log_root.min())))
+
+
 def half_log_of_det(covariances, tiny=0.0):
     return np.log(np.linalg.det(covariances) + tiny) / 2
 
@@ -108,6 +115,10 @@ log_constants = Exercise(
             constants_with(lambda C: half_log_of_det(C, tiny=1e-16)),
         ),
         Mistake(
+            "you left the logarithms too early: quotients of roots can be too large for float32",
+            constants_of_quotients,
+        ),
+        Mistake(
             "you took determinants, not their roots",
             constants_with(lambda C: np.linalg.slogdet(C)[1]),
         ),
@@ -122,6 +133,10 @@ log_constants = Exercise(
         Mistake(
             "a wide component has the larger constant with you: its peak is lower, not higher",
             constants_with(lambda C: -half_log_det(C), reference=np.max),
+        ),
+        Mistake(
+            "you added the weights as they are; the others are logarithms",
+            lambda w, C: w + right_constants(np.ones_like(w), C),
         ),
         Mistake("you left out the power of 2 pi", constants_with(half_dimension=lambda C: 0.0)),
         Mistake(
@@ -515,6 +530,22 @@ bending_energy = Exercise(
             hinge_sum(entries=(LEFT_ELBOW - 1, RIGHT_ELBOW - 1, LEFT_KNEE, RIGHT_KNEE)),
         ),
         Mistake(
+            "your elbows turn about z, the third of a joint's numbers",
+            hinge_sum(entries=(LEFT_ELBOW + 1, RIGHT_ELBOW + 1, LEFT_KNEE, RIGHT_KNEE)),
+        ),
+        Mistake(
+            "your knees turn about y, about which the lower leg only twists",
+            hinge_sum(entries=(LEFT_ELBOW, RIGHT_ELBOW, LEFT_KNEE + 1, RIGHT_KNEE + 1)),
+        ),
+        Mistake(
+            "your knees have unlike signs; they bend about x, which no mirror turns round",
+            hinge_sum(signs=(1, -1, -1, 1)),
+        ),
+        Mistake(
+            "you took the joints' numbers for entries; each joint has three",
+            hinge_sum(entries=(18, 19, 4, 5)),
+        ),
+        Mistake(
             "left and right are swapped",
             hinge_sum(entries=(RIGHT_ELBOW, LEFT_ELBOW, LEFT_KNEE, RIGHT_KNEE)),
         ),
@@ -620,7 +651,7 @@ def sphere_cases(generator: np.random.Generator) -> list[Case]:
         Case("the gradient by both", (limb(4), limb(3)), gradients=(0, 1)),
         Case("centres in one place", (a, b), gradients=(0, 1)),
         Case("limbs of 3 and 3 spheres", (limb(3), limb(3)), gradients=(0, 1)),
-        Case("limbs far apart", far),
+        Case("limbs far apart", far, scale=1.0),
         Case("batch axes (2, 3)", (limb(2, 3, 4), limb(2, 3, 2)), gradients=(0, 1)),
         Case(
             "float32",
