@@ -193,7 +193,7 @@ matrix_to_six_d = Exercise(
     matrix_cases,
     alternatives=(
         matrix_to_six_d_filled,
-        lambda R: np.einsum("...ij->...ji", R)[..., :2, :].reshape(*R.shape[:-2], 6),
+        lambda R: np.einsum("...ij->...ji", R)[..., :2, :].reshape(*R.shape[:-2], -1),
     ),
     mistakes=(
         Mistake(
