@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Sheet 03 · Shape: blend shapes and joints
 #
-# **You practise** to make bodies from betas, to take a skeleton along with them, to find the betas
-# of a mesh, to measure height and mass, and to find the likeliest body with wanted measurements.
+# **You practise** making bodies from betas, taking a skeleton along with them, finding the betas of
+# a mesh, measuring height and mass, and finding the likeliest body with wanted measurements.
 #
 # **You need** notebook 03. **Points**: 13. **Time**: 70 minutes. &nbsp; [Open in Colab]({{colab}})
 #
@@ -35,7 +35,7 @@ DENSITY = 985.0  # of a person, kilograms per cubic metre
 
 # %% [markdown]
 # The pictures of this sheet show the open body by your functions. Your functions get all they need
-# as arguments; they can't use `body` or `draw_bodies`.
+# as arguments; graders run them alone, without `body` or `draw_bodies`.
 
 # %%
 import torch
@@ -156,8 +156,9 @@ if sheet.ready(joint_model):
 # ## 3. The betas of a mesh
 # **3 points · difficulty 3 of 5 · 15 minutes**
 #
-# Which person is this mesh? It has the model's vertices, but it needn't be one of its bodies: it may
-# come from another model. Take the betas whose body is nearest, over all vertices together,
+# Which person is this mesh? It has as many vertices as the model, in the same order, but it needn't
+# be one of its bodies: it may come from another model. Take the betas whose body is nearest, over
+# all vertices together,
 #
 # $$\arg\min_\beta \big\lVert \bar T + \textstyle\sum_k \beta_k S_k - \mathrm{mesh} \big\rVert^2 .$$
 #
@@ -185,8 +186,8 @@ def refit(mesh, v_template, shapedirs):
 check(refit)
 
 # %% [markdown]
-# A man of the male body, whom the neutral body shall play: with his betas copied, and with those
-# that you found.
+# A man made with the male body, and the neutral body in his place: with his betas copied, and with
+# those that you found.
 
 # %%
 if sheet.ready(shaped, refit):
@@ -302,8 +303,8 @@ def likeliest(betas, m, A, wanted):
 check(likeliest)
 
 # %% [markdown]
-# Four of your functions make somebody of 185 cm and 70 kg. The derivative is taken by differences:
-# 20 bodies, one batch.
+# Three of your functions make somebody of 185 cm and 70 kg. The derivative is taken by differences
+# of 20 bodies, two for each beta.
 
 # %%
 if sheet.ready(shaped, measured, likeliest):

@@ -57,7 +57,7 @@ def shaped_cases(generator: np.random.Generator) -> list[Case]:
         Case("batch axes (2, 3)", (many, *large)),
         Case("as many betas as coordinates", (draw(size=3), *model(generator, 3, 3))),
         Case("float32", as_float32(many[1], *large)),
-        Case("an empty batch", (np.zeros((0, 2)), *small)),
+        Case("a batch of one", (draw(size=(1, 2)), *small)),
     ]
 
 
@@ -91,6 +91,10 @@ shaped = Exercise(
         lambda betas, v_template, shapedirs: (
             v_template + np.tensordot(betas, shapedirs, axes=(-1, -1))
         ),
+        np.vectorize(
+            lambda betas, v_template, shapedirs: v_template + shapedirs @ betas,
+            signature="(s),(v,c),(v,c,s)->(v,c)",
+        ),
     ),
     mistakes=(
         Mistake(
@@ -104,6 +108,10 @@ shaped = Exercise(
         Mistake(
             "you scaled the directions to length one; a beta counts standard deviations",
             shaped_by_unit_directions,
+        ),
+        Mistake(
+            "the template itself goes in once; you weighted it by the betas, too",
+            lambda b, T, S: body_of(b, 0 * T, T[..., None] + S),
         ),
         Mistake(
             "you used the first beta alone",
@@ -252,6 +260,10 @@ joint_model = Exercise(
         ),
         Mistake("your joints stay where they are, whatever the shape", joints_that_stay),
         Mistake(
+            "J_regressor @ shapedirs doesn't sum over the vertices, the first axis of shapedirs",
+            lambda rows, T, S: (rows @ T, rows @ S),
+        ),
+        Mistake(
             "your joints are told from the first of them; asked for is where they are",
             joints_from_first,
         ),
@@ -284,6 +296,7 @@ def refit_cases(generator: np.random.Generator) -> list[Case]:
         Case("two vertices and two directions", (example, T, S)),
         Case("a body of the model", (body_of(draw(size=3), *small), *small)),
         Case("a body of another model", (others, *small)),
+        Case("betas of 6 and -5", (body_of(np.array([6.0, -5.0, 1.0]), *small), *small)),
         Case("directions that are orthogonal", (others, small[0], orthogonal)),
         Case("the template", (small[0].copy(), *small), scale=1.0),
         Case("a batch of 3, with noise", (meshes[0] + noise[0], *large)),
@@ -382,6 +395,14 @@ refit = Exercise(
             lambda mesh, T, S: -refit_pinv(mesh, T, S),
         ),
         Mistake(
+            "reshape(S, -1) doesn't move axes, so betas and coordinates are mixed up",
+            lambda mesh, T, S: refit_pinv(mesh, T, S.reshape(S.shape[-1], -1).T.reshape(S.shape)),
+        ),
+        Mistake(
+            "you kept betas between -3 and 3; asked for is the nearest body, however unlikely",
+            lambda mesh, T, S: refit_pinv(mesh, T, S).clip(-3, 3),
+        ),
+        Mistake(
             "you compared heights only; the distance is over all three coordinates",
             lambda mesh, T, S: refit_pinv(mesh[..., 1:2], T[:, 1:2], S[:, 1:2]),
         ),
@@ -430,7 +451,7 @@ def measure_cases(generator: np.random.Generator) -> list[Case]:
         Case("a batch of 3", (meshes[0], faces)),
         Case("batch axes (2, 3)", (meshes, faces)),
         Case("float32", (meshes[1].astype(np.float32), faces)),
-        Case("an empty batch", (meshes[0, :0], faces)),
+        Case("a batch of one", (meshes[0, :1], faces)),
     ]
 
 
@@ -501,6 +522,14 @@ measured = Exercise(
         Mistake(
             "your tetrahedra are six times too large: a triple product is a box on three edges",
             lambda x, faces: (stature(x), 6 * mass_by_columns(x, faces)),
+        ),
+        Mistake(
+            "your tetrahedra are twice too large: a third is for a base area, a sixth for a product",
+            lambda x, faces: (stature(x), 2 * mass_by_columns(x, faces)),
+        ),
+        Mistake(
+            "you took the density of water; DENSITY is given above",
+            lambda x, faces: (stature(x), mass_by_columns(x, faces) * 1000 / 985),
         ),
         Mistake(
             "you weighed the box around the body",
@@ -623,6 +652,10 @@ likeliest = Exercise(
         Mistake(
             "this is the step, and not the betas that it leads to",
             lambda betas, m, A, wanted: times(np.linalg.pinv(A), wanted - m),
+        ),
+        Mistake(
+            "you added the present betas to an answer that holds them already",
+            lambda betas, m, A, wanted: betas + likeliest_pinv(betas, m, A, wanted),
         ),
         Mistake(
             "this is a gradient: its direction is good, its length belongs to nothing",
