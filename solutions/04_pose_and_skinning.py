@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Sheet 04 · Pose and skinning
 #
-# **You practise** to walk a kinematic chain from the pelvis outwards, to turn a bone about its own
-# joint, to make skin follow several bones, to feed pose correctives, to mirror a pose, and to take
-# a body to another coordinate frame.
+# **You practise** walking a kinematic chain from the pelvis outwards, turning a bone about its own
+# joint, making skin follow several bones, feeding pose correctives, mirroring a pose, and taking a
+# body to another coordinate frame.
 #
 # **You need** notebook 04. **Points**: 16. **Time**: 80 minutes. &nbsp; [Open in Colab]({{colab}})
 #
@@ -44,7 +44,7 @@ def rigid(R, t):
 
 # %% [markdown]
 # The pictures of this sheet show the open body in the pose below, by your functions. Your functions
-# get all they need as arguments; they can't use `body` or `pose`.
+# get all they need as arguments; graders run them alone, without `body` or `pose`.
 
 # %%
 import torch
@@ -138,8 +138,8 @@ if sheet.ready(chain):
 # **2 points · difficulty 2 of 5 · 10 minutes**
 #
 # Skin is stored at rest, in the world's coordinates. To make it follow bone $k$, first express it in
-# the bone's frame *at rest*, whose axes are the world's and whose origin is $J_k$, then leave by the
-# frame *as posed*:
+# the bone's frame *at rest*, whose axes are the world's and whose origin is $J_k$, then go
+# back to the world by the frame *as posed*:
 #
 # $$A_k = G_k \begin{bmatrix} I & -J_k \\ 0 & 1 \end{bmatrix}.$$
 #
@@ -261,7 +261,7 @@ if sheet.ready(chain, bone_transforms, skin, pose_features):
             label="corrective in mm",
         ),
         alt="The posed body twice, the second coloured by how far its correctives move the skin: "
-        "most at the bent hip and knee and at the shoulders, hardly on the head and the hands.",
+        "most at the raised hip and knee, less at the left shoulder and elbow, not at head and hands.",
     )
 
 # %% [markdown]
@@ -375,7 +375,7 @@ if sheet.ready(moved):
         there = BodyParameters(man.betas, man.body_pose, root, transl)
         photo = Photo(clip.frame(index, 60))
         drawn = draw_overlay(photo, body, camera.in_own_frame(), there)
-        panels[f"camera {index}"] = cropped(drawn, seen[index][0])
+        panels[f"camera {index + 1}"] = cropped(drawn, seen[index][0])
     show_photo(
         views_figure(panels, height=4.0),
         alt="A man balancing on one leg, from two sides, each with the fitted body drawn over him.",

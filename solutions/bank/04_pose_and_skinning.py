@@ -94,7 +94,7 @@ def chain_cases(generator: np.random.Generator) -> list[Case]:
         Case("batch axes (2, 3)", (some, places, parents)),
         Case("the root alone", (some[0, 0, :1], places[0, 0, :1], np.array([-1]))),
         Case("float32", (some[1].astype(np.float32), places[1].astype(np.float32), parents)),
-        Case("an empty batch", (some[0, :0], places[0, :0], parents)),
+        Case("a batch of one", (some[0, :1], places[0, :1], parents)),
     ]
 
 
@@ -226,6 +226,13 @@ chain = Exercise(
             chain_root_on_last,
         ),
         Mistake(
+            "the place of a joint is the last column of its frame; you took the last row",
+            lambda R, J, parents: (
+                chain_recursive(R, J, parents)[1][..., 3, :3],
+                chain_recursive(R, J, parents)[1],
+            ),
+        ),
+        Mistake(
             "the bones turn, but your frames don't: each has the axes of rest",
             lambda R, J, parents: (
                 chain_recursive(R, J, parents)[0],
@@ -271,7 +278,7 @@ def bone_cases(generator: np.random.Generator) -> list[Case]:
         Case("a batch of 3", (G[0], J[0])),
         Case("batch axes (2, 3)", (G, J)),
         Case("float32", (G[1].astype(np.float32), J[1].astype(np.float32))),
-        Case("an empty batch", (G[0, :0], J[0, :0])),
+        Case("a batch of one", (G[0, :1], J[0, :1])),
     ]
 
 
@@ -471,6 +478,13 @@ skin = Exercise(
             ),
         ),
         Mistake(
+            "you shifted the vertices before turning them; the turn comes first",
+            lambda x, w, A: apply(
+                np.einsum("vk,...kij->...vij", w, A)[..., :3, :3],
+                x + np.einsum("vk,...ki->...vi", w, A[..., :3, 3]),
+            ),
+        ),
+        Mistake(
             "you gave the weighted motion instead of the vertex: the place at rest counts twice",
             lambda x, w, A: x + skin_by_bones(x, w, A),
         ),
@@ -595,7 +609,7 @@ def mirror_cases(generator: np.random.Generator) -> list[Case]:
         Case("a body at rest", (np.broadcast_to(np.eye(3), (24, 3, 3)).copy(), SWAP)),
         Case("batch axes (2, 3)", (some, swap)),
         Case("float32", (some[1].astype(np.float32), swap)),
-        Case("an empty batch", (some[0, :0], swap)),
+        Case("a batch of one", (some[0, :1], swap)),
     ]
 
 
@@ -609,10 +623,13 @@ def mirrored_by_signs(R, swap):
 
 def mirrored_by_vectors(R, swap):
     """The axis-angle vector keeps x and turns y and z round."""
-    if not R.size:  # scipy wants one at least
-        return R.copy()
     flat = Rotation.from_matrix(R[..., swap, :, :].reshape(-1, 3, 3)).as_rotvec()
     return rotations(flat * [1, -1, -1]).reshape(R.shape)
+
+
+def mirrored_one_by_one(R, swap):
+    poses = R.reshape(-1, *R.shape[-3:])
+    return np.stack([MIRROR @ pose[swap] @ MIRROR for pose in poses]).reshape(R.shape)
 
 
 def mirrored_loop(R, swap):
@@ -630,7 +647,7 @@ MIRROR = np.diag([-1.0, 1.0, 1.0])
 mirrored = Exercise(
     "mirrored",
     mirror_cases,
-    alternatives=(mirrored_by_signs, mirrored_by_vectors, mirrored_loop),
+    alternatives=(mirrored_by_signs, mirrored_by_vectors, mirrored_loop, mirrored_one_by_one),
     mistakes=(
         Mistake(
             "left and right still do what they did: only the turns are mirrored, not the joints",
@@ -655,6 +672,18 @@ mirrored = Exercise(
         Mistake(
             "you mirrored at the wrong plane; the body's left and right lie along x",
             lambda R, swap: np.diag([1.0, 1, -1]) @ R[..., swap, :, :] @ np.diag([1.0, 1, -1]),
+        ),
+        Mistake(
+            "you mirrored at the plane y = 0, which makes above and below change places",
+            lambda R, swap: np.diag([1.0, -1, 1]) @ R[..., swap, :, :] @ np.diag([1.0, -1, 1]),
+        ),
+        Mistake(
+            "you mirrored the transposed rotations, so every turn goes the wrong way round",
+            lambda R, swap: MIRROR @ transpose(R[..., swap, :, :]) @ MIRROR,
+        ),
+        Mistake(
+            "* multiplies entry by entry; a product of matrices is @",
+            lambda R, swap: MIRROR * R[..., swap, :, :] * MIRROR,
         ),
         Mistake(
             "you treated the root like a camera and left it out; it is mirrored, too",
@@ -695,7 +724,7 @@ def move_cases(generator: np.random.Generator) -> list[Case]:
         Case("batch axes (2, 3)", many),
         Case("nothing moves", (R_0[0, 1], transl[0, 1], J_0[0, 1], np.eye(3), zero)),
         Case("float32", tuple(each[1].astype(np.float32) for each in many)),
-        Case("an empty batch", tuple(each[0, :0] for each in many)),
+        Case("a batch of one", tuple(each[0, :1] for each in many)),
     ]
 
 
@@ -750,6 +779,27 @@ moved = Exercise(
             lambda R_0, transl, J_0, R, t: (
                 R @ R_0,
                 apply(R, apply(R_0, J_0) + transl) + t - J_0,
+            ),
+        ),
+        Mistake(
+            "you took away J_0 as turned by the new root; the translation is counted from its rest",
+            lambda R_0, transl, J_0, R, t: (
+                R @ R_0,
+                apply(R, J_0 + transl) + t - apply(R @ R_0, J_0),
+            ),
+        ),
+        Mistake(
+            "the root became R R_0 R^T; the vertex before its turn keeps its axes, so R stays left",
+            lambda R_0, transl, J_0, R, t: (
+                R @ R_0 @ transpose(R),
+                apply(R, J_0 + transl) + t - J_0,
+            ),
+        ),
+        Mistake(
+            "your vector turned the wrong way round: as a row, v @ R is R^T v",
+            lambda R_0, transl, J_0, R, t: (
+                R @ R_0,
+                apply(transpose(R), J_0 + transl) + t - J_0,
             ),
         ),
         Mistake(
