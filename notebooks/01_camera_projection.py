@@ -236,7 +236,8 @@ for name, body in {"about the pelvis": right, "naive": wrong}.items():
 #
 # > **Where people trip.** Software that asks for *the focal length* wants pixels **of the picture
 # > that you give it**. Three ways to get it wrong: enter millimetres; forget that the picture was
-# > made smaller, which makes $f$ smaller too; read EXIF's "35 mm equivalent" as the lens's own.
+# > made smaller, which makes $f$ smaller too; take the "35 mm equivalent" in EXIF, what a camera
+# > writes into its files, for the lens's own.
 #
 # **Predict first.** What does a person look like if the millimetres go in as pixels?
 
@@ -274,8 +275,8 @@ explore(
 # </details>
 #
 # A phone's EXIF says "26 mm" and means *equivalent to 26 mm before a film of 36 x 24 mm*. Its
-# picture has another shape (4:3), so one has to say which side is compared. CIPA's standard
-# compares the diagonals.
+# picture has another shape (4:3), so one has to say which side is compared. The standard of the
+# camera makers (CIPA) compares the diagonals.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -404,8 +405,9 @@ print(f"at the {SMPL_24.names[off.argmax()]} about {round(off.max().item(), -2):
 # %% [markdown]
 # ## 4. A network's camera: $s$, $t_x$, $t_y$
 #
-# HMR and its family look at a square **crop**, resampled to 224 x 224 pixels, and answer with three
-# numbers. Coordinates run from -1 to 1 over the crop, and the released code projects by
+# HMR (notebook 13) and its family are networks that answer a picture with a body. They look at a
+# square **crop**, resampled to 224 x 224 pixels, and have three numbers for the camera. Coordinates
+# run from -1 to 1 over the crop, and the released code projects by
 #
 # $$u = s\,(X + t_x), \qquad v = s\,(Y + t_y).$$
 #
@@ -482,10 +484,10 @@ for scale in (1.0, 0.9, 0.45):
 # %% [markdown]
 # ## 5. Where $2f/(224\,s)$ comes from, and the 5000
 #
-# SPIN hands the network's answer to SMPLify, which works with a *pinhole*. At a large depth $t_z$ a
-# pinhole with the principal point in the crop's middle gives $u_\text{px} \approx f (X + t_x)/t_z$.
-# The network says $u_\text{px} = 112\,s\,(X + t_x)$, half the crop being 112 px. Ask that they
-# agree:
+# SPIN (notebook 15) trains HMR's network on fits by SMPLify, the method that fitted our man, and
+# that works with a *pinhole*. At a large depth $t_z$ a pinhole with the principal point in the
+# crop's middle gives $u_\text{px} \approx f (X + t_x)/t_z$. The network says
+# $u_\text{px} = 112\,s\,(X + t_x)$, half the crop being 112 px. Ask that they agree:
 #
 # $$\frac{f}{t_z} = 112\,s \quad\Rightarrow\quad t_z = \frac{2f}{224\,s}.$$
 #
@@ -554,6 +556,7 @@ def crop_picture(f: float, weak: bool = False) -> np.ndarray:
     return mesh_picture(flattened(mesh, t_z) if weak else mesh, smpl.faces, camera)
 
 
+# %%
 def compare(distance: float, focal: float) -> Figure:
     """Truth, weak perspective and the trick, for a person at a distance."""
     f_true = 112 * S * distance
@@ -702,8 +705,8 @@ for name, right, side in (
 #
 # </details>
 #
-# VIBE's demonstration stays with weak perspective and gives the frame a scale for each side. It has
-# no depth, and it agrees with the crop for all points.
+# The demonstration of VIBE, a network for video (notebook 19), stays with weak perspective and
+# gives the frame a scale for each side. It has no depth, and agrees with the crop for all points.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -740,6 +743,7 @@ def walker(x: float, follow: bool) -> tuple[BodyParameters, Crop]:
     return body, Crop((low + high) / 2, 1.1 * (high - low).max(), 224)
 
 
+# %%
 def walk(x: float, follow: bool) -> Figure:
     body, box = walker(x, follow)
     frame = mesh_picture(smpl(**vars(body)).vertices, smpl.faces, wide.resized((960, 540)))
@@ -859,6 +863,7 @@ ways = {
 }
 
 
+# %%
 def y_up(way: str) -> np.ndarray:
     """What such a viewer shows, its eye four metres off."""
     mesh = ways[way] - (ways[way].amin(0) + ways[way].amax(0)) / 2
