@@ -211,6 +211,27 @@ def translation_with(weight=lambda conf: conf, sign=1.0):
     return lambda S, xy, conf, f, c: sign * translation_by_means(S, xy, weight(conf), f, c)
 
 
+def translation_rows(S, xy, f, c):
+    """Rows (*, 2K, 3) and right sides (*, 2K) without weights, all of u first, then all of v."""
+    u, v = np.moveaxis(xy - c, -1, 0)
+    one, none = np.full_like(u, f), np.zeros_like(u)
+    rows = [np.stack([one, none, -u], -1), np.stack([none, one, -v], -1)]
+    right = [u * S[..., 2] - f * S[..., 0], v * S[..., 2] - f * S[..., 1]]
+    return np.concatenate(rows, -2), np.concatenate(right, -1)
+
+
+def translation_half_weighted(S, xy, conf, f, c):
+    A, b = translation_rows(S, xy, f, c)
+    root = np.sqrt(np.concatenate([conf, conf], -1))
+    return (np.linalg.pinv(root[..., None] * A) @ b[..., None])[..., 0]
+
+
+def translation_in_other_order(S, xy, conf, f, c):
+    A, b = translation_rows(S, xy, f, c)
+    root = np.sqrt(np.repeat(conf, 2, -1))
+    return (np.linalg.pinv(root[..., None] * A) @ (root * b)[..., None])[..., 0]
+
+
 def translation_depth_sign(S, xy, conf, f, c):
     flip = np.array([1.0, 1.0, -1.0])
     return flip * translation_by_means(S, xy, conf, f, c)
@@ -238,6 +259,14 @@ camera_translation = Exercise(
         Mistake(
             "you weighted rows by the confidence itself; squared in the sum it counts twice",
             translation_with(np.square),
+        ),
+        Mistake(
+            "you weighted the rows but not what stands on the right of them",
+            translation_half_weighted,
+        ),
+        Mistake(
+            "your confidences come in another order than your rows",
+            translation_in_other_order,
         ),
         Mistake(
             "you only ask whether a point is seen, not how surely",
@@ -365,6 +394,18 @@ near_profile = Exercise(
         Mistake(
             "you say yes only where both shoulders are unseen; one is enough",
             profile_with(scaled, lambda conf: conf.max(-1) == 0),
+        ),
+        Mistake(
+            "you count shoulders 25 px apart as closer than that",
+            lambda s, conf, h: (scaled(s, h) <= 25) | (conf.min(-1) == 0),
+        ),
+        Mistake(
+            "you ask for both reasons at once; either of them is enough",
+            lambda s, conf, h: (scaled(s, h) < 25) & (conf.min(-1) == 0),
+        ),
+        Mistake(
+            "you say no where a shoulder wasn't seen; but then nothing tells front from back",
+            lambda s, conf, h: (scaled(s, h) < 25) & (conf.min(-1) > 0),
         ),
         Mistake(
             "a low confidence isn't a confidence of zero",
@@ -586,6 +627,10 @@ stage_energies = Exercise(
                 energies_with(lambda E, w: w**2 * E)(E, w).sum(tuple(range(E.ndim - 1))),
                 (*E.shape[:-1], len(w)),
             ).copy(),
+        ),
+        Mistake(
+            "this is half of the energy",
+            lambda E, w: energies_with(lambda E, w: w**2 * E)(E, w) / 2,
         ),
         Mistake(
             "this is the mean of the weighted terms, not their sum",
