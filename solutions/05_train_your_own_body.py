@@ -87,14 +87,16 @@ check(shape_space)
 # ## 2. How well it knows a person
 # **3 points · difficulty 2 of 5 · 15 minutes**
 #
-# The nearest body of a shape space to a person $x$ is the mean plus a sum of directions $d_k$, each
-# with its number $\beta_k$:
+# A body of a shape space is the mean plus a sum of directions $d_k$, each with its number
+# $\beta_k$:
 #
 # $$\hat x = \mathrm{mean} + \sum_k \beta_k\, d_k .$$
 #
-# The directions are perpendicular to each other, as vectors of $3M$ numbers, but their length isn't
-# one. Which $\beta_k$ are best? How far $\hat x$ then is from $x$ we state as the distance between
-# a vertex and its counterpart, averaged over the vertices, in **millimetres**.
+# The nearest to a person $x$ is the one with the least sum, over all vertices, of *squared*
+# distances. The directions are perpendicular to each other, as vectors of $3M$ numbers, but their
+# length isn't one. Which $\beta_k$ does the nearest body have? How far it then is from $x$ we state
+# as the distance between a vertex and its counterpart, averaged over the vertices, in
+# **millimetres**.
 #
 # `reconstruction_error(x, mean, shapedirs)`: `x` `(*, M, 3)`, `mean` `(M, 3)`, `shapedirs`
 # `(M, 3, k)`, all in metres → `(*)`, millimetres.

@@ -300,6 +300,14 @@ reconstruction_error = Exercise(
             lambda x, m, d: 1000 * np.abs(left_over(x, m, d)).mean(axis=(-2, -1)),
         ),
         Mistake(
+            "this is one distance of all vertices together, as if a body were a single point",
+            lambda x, m, d: 1000 * np.sqrt((left_over(x, m, d) ** 2).sum((-2, -1))),
+        ),
+        Mistake(
+            "this is the largest distance, not their mean",
+            lambda x, m, d: 1000 * np.linalg.norm(left_over(x, m, d), axis=-1).max(-1),
+        ),
+        Mistake(
             "this is the sum over the vertices",
             lambda x, m, d: 1000 * np.linalg.norm(left_over(x, m, d), axis=-1).sum(-1),
         ),
@@ -351,6 +359,22 @@ def joint_cases(generator: np.random.Generator, aside: float) -> list[Case]:
         Case("one vertex", put(4, 1, shift=0.0)),
         Case("two vertices", put(5, 2)),
         Case("float32", single(*put(10, 4)), tolerance=1e-3),
+    ]
+
+
+def choice_cases(generator: np.random.Generator) -> list[Case]:
+    """Joints for which a short cut to the best choice of vertices leads elsewhere."""
+    scale = generator.uniform(0.15, 0.25, (6, 1, 1))
+    triangle = scale * np.array([[0, 0, 0], [1, 0, 0], [-4, 1, 0]])
+    beside = scale[..., 0] * np.array([0.45, -0.2, 0.1])
+    triangle = triangle + 0.001 * generator.normal(size=triangle.shape)
+    order = generator.permutation(3)
+    axis = rotations(generator.normal(size=3))[:, 0]
+    apart = generator.uniform(0.1, 0.2) * np.array([[1.0, 1.4], [0.5, 0.0]])
+    pair = generator.permutation(2)
+    return [
+        Case("two vertices near, one far away", (triangle[:, order], beside)),
+        Case("two people who disagree", ((apart[..., None] * axis)[:, pair], np.zeros((2, 3)))),
     ]
 
 
@@ -442,6 +466,10 @@ affine_weights = Exercise(
             lambda V, j: np.full(V.shape[1], 1 / V.shape[1]) + 0 * j.sum(),
         ),
         Mistake(
+            "you averaged the people first; in how they differ lies what the weights learn from",
+            lambda V, j: affine_of_last_person(V.mean(0)[None], j.mean(0)[None]),
+        ),
+        Mistake(
             "your weights serve one person only; C is a sum over all",
             affine_of_last_person,
         ),
@@ -519,6 +547,28 @@ def joint_last_choice(V, j):
     return w
 
 
+def joint_by_dropping(V, j):
+    """Leave out the most negative weight, one after the other."""
+    chosen = list(range(V.shape[1]))
+    while (part := affine_by_last_vertex(V[:, chosen], j)).min() < 0:
+        chosen.pop(part.argmin())
+    w = np.zeros(V.shape[1])
+    w[chosen] = part
+    return w
+
+
+def joint_by_distance(V, j):
+    """Every choice, but the sum of distances decides."""
+    found = []
+    for size in range(1, V.shape[1] + 1):
+        for chosen in map(list, itertools.combinations(range(V.shape[1]), size)):
+            w = np.zeros(V.shape[1])
+            w[chosen] = affine_by_last_vertex(V[:, chosen], j)
+            found.append(w)
+    allowed = [w for w in found if w.min() >= 0]
+    return min(allowed, key=lambda w: np.linalg.norm(w @ V - j, axis=-1).sum())
+
+
 def joint_nearest_vertex(V, j):
     distance = np.linalg.norm(V - j[:, None], axis=-1).mean(0)
     return np.eye(V.shape[1])[distance.argmin()]
@@ -526,7 +576,7 @@ def joint_nearest_vertex(V, j):
 
 joint_weights = Exercise(
     "joint_weights",
-    lambda generator: joint_cases(generator, 0.6),
+    lambda generator: joint_cases(generator, 0.6) + choice_cases(generator),
     alternatives=(joint_by_nnls, joint_by_leaving, joint_by_exchange),
     mistakes=(
         Mistake("some of your weights are negative", affine_by_multiplier),
@@ -541,6 +591,15 @@ joint_weights = Exercise(
         Mistake(
             "these aren't negative but don't sum to one, so they can't follow who steps aside",
             lambda V, j: nnls(rows_of(V).astype(float), j.ravel().astype(float))[0],
+        ),
+        Mistake(
+            "you left out the most negative weight, one after the other; a vertex left out early "
+            "can belong to the best choice",
+            joint_by_dropping,
+        ),
+        Mistake(
+            "you compared choices by the sum of distances, not of their squares",
+            joint_by_distance,
         ),
         Mistake(
             "this is the nearest vertex alone",
@@ -776,6 +835,12 @@ learn_correctives = Exercise(
         Mistake(
             "you took the mean of the residuals away: a constant, which no feature can give back",
             lambda R, y, ridge: regressed(features_of(R), y - y.mean(0), ridge * len(R)),
+        ),
+        Mistake(
+            "you took the mean of the features away, but at rest the features themselves are zero",
+            lambda R, y, ridge: regressed(
+                features_of(R) - features_of(R).mean(0), y, ridge * len(R)
+            ),
         ),
         Mistake(
             "you reshaped B^T as if it were B, which mixes vertices and features",
