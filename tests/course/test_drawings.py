@@ -104,7 +104,7 @@ def test_a_part_whose_axes_mean_something_else_is_left(drawn):
     assert drawn("points", (points, 0 * directions), (points, directions)) is None
 
 
-def test_rigid_motions_are_frames_whatever_the_kind(drawn):
+def test_rigid_motions_beside_points_are_frames(drawn):
     points, motions = np.ones((2, 3)), np.stack([np.eye(4)] * 2)
     moved = motions.copy()
     moved[1, :3, 3] = 1.0
@@ -115,6 +115,15 @@ def test_rigid_motions_are_frames_whatever_the_kind(drawn):
     (axes,) = figure.axes
     shift = line(axes, "yours").get_xydata() - line(axes, "expected").get_xydata()
     np.testing.assert_allclose(shift, [drawings.OBLIQUE @ np.ones(3)] * 2)
+
+
+@pytest.mark.parametrize(("kind", "panels"), [("image", 5), ("curve", 1)])
+def test_four_by_four_numbers_are_no_motion_elsewhere(drawn, kind, panels):
+    figure = drawn(kind, np.eye(4), np.eye(4))
+
+    assert len(figure.axes) == panels
+    assert bool(figure.axes[0].get_images()) == (kind == "image")
+    assert (figure.axes[0].get_ylabel() == "value") == (kind == "curve")
 
 
 def test_of_a_batch_the_item_with_the_largest_error_is_drawn(drawn):

@@ -60,11 +60,10 @@ def show_beside(kind: str, case: Case, answer: Any, expected: Any) -> bool:
     """Draw an answer; False, and nothing, where its shape or its numbers don't allow it.
 
     Of a tuple that is the first part that isn't right, of a batch the item with the largest error.
-    Rigid motions ``(..., 4, 4)`` are drawn as frames, whatever the kind.
     """
     part, wanted = shown_part(case, answer, expected)
-    drawing = DRAWINGS["frames" if np.shape(wanted)[-2:] == (4, 4) else kind]
-    if not drawing.allows(part, wanted):
+    drawing = drawing_of(kind, wanted, expected)
+    if drawing is None or not drawing.allows(part, wanted):
         return False
     item = worst_item(drawing.axes, case, part, wanted)
     figure, words = drawing.draw(item)
@@ -75,16 +74,25 @@ def show_beside(kind: str, case: Case, answer: Any, expected: Any) -> bool:
 
 
 def shown_part(case: Case, answer: Any, expected: Any) -> tuple[Any, Any]:
-    """What to draw of an answer, and what is expected there; None where it can't be drawn."""
+    """Of a tuple the first part that isn't right, or the first, and what is expected there."""
     if not isinstance(expected, tuple):
         return answer, expected
     if not isinstance(answer, tuple) or len(answer) != len(expected):
         return None, None
     pairs = list(zip(answer, expected, strict=True))
-    part, wanted = next((pair for pair in pairs if not compare(*pair, case).passed), pairs[0])
-    # A drawing is for the first part: other axes have another meaning.
-    alike = np.ndim(wanted) == np.ndim(expected[0]) or np.shape(wanted)[-2:] == (4, 4)
-    return (part, wanted) if alike else (None, None)
+    return next((pair for pair in pairs if not compare(*pair, case).passed), pairs[0])
+
+
+def drawing_of(kind: str, wanted: Any, expected: Any) -> Drawing | None:
+    """How to draw the part ``wanted`` of ``expected``, if there is a way.
+
+    The kind is for the first part: in another, axes of another number have another meaning. Rigid
+    motions ``(..., 4, 4)`` beside points, bodies or rotations are drawn as frames.
+    """
+    if kind in ("points", "body", "frames") and np.shape(wanted)[-2:] == (4, 4):
+        return DRAWINGS["frames"]
+    first = expected[0] if isinstance(expected, tuple) else expected
+    return DRAWINGS[kind] if np.ndim(wanted) == np.ndim(first) else None
 
 
 def worst_item(axes: int, case: Case, answer: Any, expected: Any) -> Item:
