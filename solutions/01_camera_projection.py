@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Sheet 01 · Camera and projection
 #
-# **You practise** to turn a lens in millimetres into pixels, to send points of a room onto a
-# picture, to read a network's camera, and to carry its answer from a crop to the full frame and
+# **You practise** turning a lens in millimetres into pixels, sending points of a room onto a
+# picture, reading a network's camera, and carrying its answer from a crop to the full frame and
 # into a viewer: size, place, direction and axes.
 #
 # **You need** notebook 01. **Points**: 15. **Time**: 75 minutes. &nbsp; [Open in Colab]({{colab}})
@@ -80,7 +80,8 @@ check(intrinsics)
 # both its coordinates be `np.nan`; a point with $Z = 0$ has none either.
 #
 # `project(X, T_camera_world, K)`: `X` `(*, N, 3)` metres, in the room; `T_camera_world`
-# `(*, 4, 4)`; `K` `(*, 3, 3)` as in part 1 → `(*, N, 2)`, pixels.
+# `(*, 4, 4)`; `K` `(*, 3, 3)` as in part 1, but with an $f_x$ and an $f_y$ that may differ →
+# `(*, N, 2)`, pixels.
 #
 # *Example*: the camera stands at (0, 0, -4) in the room and has the room's axes, so
 # `T_camera_world` is the identity but for `[0, 0, 4]` in its last column. With the `K` of the
@@ -252,8 +253,8 @@ if sheet.ready(project, weak_perspective, camera_translation):
 # ## 5. Which way the person faces
 # **3 points · difficulty 3 of 5 · 15 minutes**
 #
-# A crop shows the person as a camera would that looks straight at the crop's middle. The frame's
-# camera looks elsewhere: the ray to that middle has the direction
+# A network takes its crop for the picture of a camera that looks straight at the crop's middle. The
+# frame's camera looks elsewhere: the ray to that middle has the direction
 #
 # $$d = \frac{(o_x / f,\; o_y / f,\; 1)}{|(o_x / f,\; o_y / f,\; 1)|}$$
 #

@@ -68,7 +68,7 @@ def intrinsics_cases(generator: np.random.Generator) -> list[Case]:
         case("a batch of 5 lenses", *lenses(5), 800, 600),
         case("batch axes (2, 3)", *lenses((2, 3)), 1920, 1080),
         case("float32", *single(*lenses(4)), 640, 480),
-        case("an empty batch", np.zeros(0), np.zeros(0), 640, 480),
+        case("a batch of one lens", *lenses(1), 640, 480),
     ]
 
 
@@ -144,6 +144,16 @@ intrinsics = Exercise(
             lambda f, w, W, H: matrix_k(focal(f, w, W), focal(f, w, W), 0.0, 0.0),
         ),
         Mistake(
+            "your principal point is half a pixel too far: the picture reaches from 0 to W",
+            lambda f, w, W, H: matrix_k(focal(f, w, W), focal(f, w, W), (W + 1) / 2, (H + 1) / 2),
+        ),
+        Mistake(
+            "your matrix is transposed: the principal point stands in the last column",
+            lambda f, w, W, H: np.swapaxes(
+                matrix_k(focal(f, w, W), focal(f, w, W), W / 2, H / 2), -1, -2
+            ),
+        ),
+        Mistake(
             "you took every sensor for the film of 36 mm that phones compare themselves with",
             lambda f, w, W, H: matrix_k(f * W / 36.0, f * W / 36.0, W / 2, H / 2),
         ),
@@ -180,7 +190,7 @@ def project_cases(generator: np.random.Generator) -> list[Case]:
         return generator.uniform(-1, 1, (*shape, 3))
 
     plain = np.array([[666.67, 0.0, 240.0], [0.0, 666.67, 160.0], [0.0, 0.0, 1.0]])
-    around = np.array([[0.3, -0.6, 0.0], [0.3, -0.6, -5.0], [0.0, 0.0, -4.0], [0.1, 0.2, -3.9]])
+    around = np.array([[0.3, -0.6, 0.0], [0.3, -0.6, -5.0], [0.4, 0.1, -4.0], [0.1, 0.2, -3.9]])
     return [
         Case("a box before a camera that is moved, not turned", (CORNERS, shifted_by(5.0), plain)),
         Case("a box before a turned camera", (CORNERS, cameras(), lenses())),
@@ -189,7 +199,7 @@ def project_cases(generator: np.random.Generator) -> list[Case]:
         Case("a batch of 3 cameras", (points(3, 5), cameras(3), lenses(3))),
         Case("batch axes (2, 3)", (points(2, 3, 4), cameras(2, 3), lenses(2, 3))),
         Case("float32", single(points(2, 6), cameras(2), lenses(2))),
-        Case("no points", (np.zeros((0, 3)), cameras(), lenses())),
+        Case("one point of one camera", (points(1, 1), cameras(1), lenses(1))),
     ]
 
 
@@ -263,6 +273,29 @@ def project_behind_too(X, T, K):
     return w[..., :2] / w[..., 2:]
 
 
+def project_plane_too(X, T, K):
+    behind = to_camera(X, T)[..., 2:] < 0
+    return np.where(behind, np.nan, project_behind_too(X, T, K))
+
+
+def project_pictured(X, T, K):
+    pixels = divided(to_camera(X, T), K)
+    return np.where((pixels >= 0).all(-1, keepdims=True), pixels, np.nan)
+
+
+def project_shift_divided(X, T, K):
+    x = to_camera(X, T)
+    f = np.stack([K[..., 0, 0], K[..., 1, 1]], axis=-1)[..., None, :]
+    pixels = (f * x[..., :2] + K[..., None, :2, 2]) / x[..., 2:]
+    return np.where(x[..., 2:] > 0, pixels, np.nan)
+
+
+def project_one_focal_length(X, T, K):
+    K = K.copy()
+    K[..., 1, 1] = K[..., 0, 0]
+    return divided(to_camera(X, T), K)
+
+
 project = Exercise(
     "project",
     project_cases,
@@ -296,6 +329,22 @@ project = Exercise(
         Mistake(
             "points behind the camera get a place, upside down; nothing of them is in the picture",
             project_behind_too,
+        ),
+        Mistake(
+            "a point with Z = 0 has no picture either, and yours is infinitely far",
+            project_plane_too,
+        ),
+        Mistake(
+            "a point beyond the picture's edge has a pixel, too; only Z decides who has none",
+            project_pictured,
+        ),
+        Mistake(
+            "you divided the principal point by depth, too; it is added after that",
+            project_shift_divided,
+        ),
+        Mistake(
+            "you took the focal length of u for v; here they differ",
+            project_one_focal_length,
         ),
         Mistake(
             "your v counts upwards; both the camera's y and the picture's rows go down",
@@ -342,7 +391,7 @@ def weak_cases(generator: np.random.Generator) -> list[Case]:
         Case("a batch of 3", inputs(3)),
         Case("batch axes (2, 3)", inputs(2, 3)),
         Case("float32", single(*inputs(2))),
-        Case("no points", inputs(points=0)),
+        Case("one point of a batch of one", inputs(1, points=1)),
     ]
 
 
@@ -461,7 +510,7 @@ def translation_cases(generator: np.random.Generator) -> list[Case]:
         Case("a batch of 4", (*inputs(4), 1500.0)),
         Case("batch axes (2, 3)", (*inputs(2, 3), 2000.0)),
         Case("float32", (*single(*inputs(3)), 1500.0)),
-        Case("an empty batch", (*inputs(0), 1500.0)),
+        Case("a batch of one", (*inputs(1), 1500.0)),
     ]
 
 
@@ -523,6 +572,10 @@ camera_translation = Exercise(
             lambda s, t, b, o, f: joined(t + o, 2 * f / (b * s)),
         ),
         Mistake(
+            "2 o / b counts half crops; divide by s, too, and it is in metres",
+            lambda s, t, b, o, f: joined(t + 2 * o / b[..., None], 2 * f / (b * s)),
+        ),
+        Mistake(
             "you shifted the body as if it stood at a depth of one metre",
             lambda s, t, b, o, f: joined(t + o / f, 2 * f / (b * s)),
         ),
@@ -575,7 +628,7 @@ def orient_cases(generator: np.random.Generator) -> list[Case]:
         Case("a batch of 5", (*inputs(5), 1300.0)),
         Case("batch axes (2, 3)", (*inputs(2, 3), 1500.0)),
         Case("float32", (*single(*inputs(3)), 900.0)),
-        Case("an empty batch", (*inputs(0), 1000.0)),
+        Case("a batch of one", (*inputs(1), 1000.0)),
     ]
 
 
@@ -622,6 +675,16 @@ def orient_of_long_ray(R, o, f):
     return (np.eye(3) + cross + cross @ cross / 2) @ R
 
 
+def orient_by_formula(R, direction, square=np.matmul, unit=False):
+    """The formula with a direction (*, 3) of any length; ``unit`` makes a's length one."""
+    d = direction / np.linalg.norm(direction, axis=-1, keepdims=True)
+    a = np.cross([0.0, 0.0, 1.0], d)
+    if unit:
+        a = a / np.linalg.norm(a, axis=-1, keepdims=True)
+    cross = np.cross(a[..., None, :], np.eye(3)).swapaxes(-1, -2)
+    return (np.eye(3) + cross + square(cross, cross) / (1 + d[..., 2, None, None])) @ R
+
+
 def about(axis, angle):
     """Turns about one of the camera's axes."""
     return rotations(angle[..., None].astype(np.float64) * np.eye(3)[axis])
@@ -643,6 +706,20 @@ frame_orient = Exercise(
         Mistake(
             "the formula is for a direction of length one, but yours is longer",
             orient_of_long_ray,
+        ),
+        Mistake(
+            "o is in pixels; the ray has o / f before its 1",
+            lambda R, o, f: orient_by_formula(R, joined(o, np.ones_like(o[..., 0]))),
+        ),
+        Mistake(
+            "you made a unit vector of a; its length is the sine of the angle, as it should be",
+            lambda R, o, f: orient_by_formula(R, joined(o / f, np.ones_like(o[..., 0])), unit=True),
+        ),
+        Mistake(
+            "you squared each entry of the cross-product matrix; its square is a matrix product",
+            lambda R, o, f: orient_by_formula(
+                R, joined(o / f, np.ones_like(o[..., 0])), square=np.multiply
+            ),
         ),
         Mistake(
             "you turned sideways only; the crop also lies above or below the middle",
@@ -699,7 +776,7 @@ def y_up_cases(generator: np.random.Generator) -> list[Case]:
         Case("a batch of 4", inputs(4)),
         Case("batch axes (2, 3)", inputs(2, 3)),
         Case("float32", single(*inputs(3))),
-        Case("an empty batch", inputs(0)),
+        Case("a batch of one", inputs(1)),
     ]
 
 
@@ -770,6 +847,18 @@ to_y_up = Exercise(
         Mistake(
             "you turned the pelvis to the other side: look at its sign",
             lambda R, t, p: (Q @ R, (t - p) @ Q + p),
+        ),
+        Mistake(
+            "you added the pelvis where it has to be taken away",
+            lambda R, t, p: (Q @ R, (p + t) @ Q + p),
+        ),
+        Mistake(
+            "you took away the pelvis as turned by the new root, which leaves it where it is",
+            lambda R, t, p: (Q @ R, (p + t) @ Q - np.einsum("...ij,...j->...i", Q @ R, p)),
+        ),
+        Mistake(
+            "you turned the body's own axes, too: Q belongs on the left of R alone",
+            lambda R, t, p: (Q @ R @ Q, (p + t) @ Q - p),
         ),
         Mistake(
             "you forgot to take the pelvis away again, so the body is off by it",
