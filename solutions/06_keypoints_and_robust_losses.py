@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Sheet 06 · Keypoints and robust losses
 #
-# **You practise** to write robust functions and the weight with which each lets a residual count,
-# to find a place among points of which some are wrong, and to write the energy that compares a body
+# **You practise** writing robust functions and the weight with which one lets a residual count,
+# finding a place among points of which some are wrong, and writing the energy that compares a body
 # with detected points, with a gradient that a fit can follow.
 #
 # **You need** notebook 06. **Points**: 15. **Time**: 75 minutes. &nbsp; [Open in Colab]({{colab}})
@@ -104,8 +104,8 @@ sheet.draw(geman_mcclure_weight)
 # ## 3. Find the place
 # **3 points · difficulty 3 of 5 · 15 minutes**
 #
-# Where is a place $m$ of which $N$ detections $x_i$ on a line tell, some of them wrong? Where
-# $E(m) = \sum_i \rho((x_i - m)^2)$ is least. There its derivative vanishes:
+# $N$ detections $x_i$ on a line are all of one place $m$, but some of them are wrong. Where is it?
+# Where $E(m) = \sum_i \rho((x_i - m)^2)$ is least. There its derivative vanishes:
 #
 # $$\sum_i w(x_i - m)\,(x_i - m) = 0 .$$
 #
