@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Sheet 07 · Priors
 #
-# **You practise** to turn a mixture of Gaussians into an energy without losing its constants, to
-# write that energy as a sum of squares, to forbid knees and elbows to bend the wrong way, and to
-# keep limbs apart by the pose alone.
+# **You practise** turning a mixture of Gaussians into an energy without losing its constants,
+# writing that energy as a sum of squares, keeping knees and elbows from bending the wrong way, and
+# keeping limbs apart by the pose alone.
 #
 # **You need** notebook 07. **Points**: 16. **Time**: 80 minutes. &nbsp; [Open in Colab]({{colab}})
 #
