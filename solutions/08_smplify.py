@@ -2,8 +2,8 @@
 # # Sheet 08 · SMPLify
 #
 # **You practise** what stands around the minimisation: placing a body in front of the camera from
-# lengths and from equations, noticing when front and back can't be told, trying four directions,
-# weighing an energy stage by stage, and keeping the candidate that wins.
+# lengths and from equations, noticing when front and back can't be told apart, trying four
+# directions, weighing an energy stage by stage, and keeping the candidate that wins.
 #
 # **You need** notebook 08. **Points**: 16. **Time**: 80 minutes. &nbsp; [Open in Colab]({{colab}})
 #
@@ -159,7 +159,7 @@ if sheet.ready(torso_depth, camera_translation):
     )
 
 # %% [markdown]
-# ## 3. Can front and back be told?
+# ## 3. Can front and back be told apart?
 # **2 points · difficulty 2 of 5 · 10 minutes**
 #
 # Shoulders close together in the picture may belong to somebody in profile, and then two directions
@@ -193,7 +193,7 @@ check(near_profile)
 # ## 4. Four directions
 # **2 points · difficulty 3 of 5 · 10 minutes**
 #
-# The original turns a candidate by half about *the body's own* vertical axis; `vhlib` tries four
+# The original gives a candidate half a turn about *the body's own* vertical axis; `vhlib` tries four
 # directions. In its own axes the body stands along y, and its root rotation $R$ leads from these axes
 # to the camera's. So the turn comes first, and $R$ follows:
 #

@@ -384,7 +384,7 @@ near_profile = Exercise(
             profile_with(lambda s, h: 200 * np.abs(s[..., 1, 0] - s[..., 0, 0]) / h),
         ),
         Mistake(
-            "you answer whether front and back can be told, which is the opposite",
+            "you answer whether front and back can be told apart, which is the opposite",
             lambda s, conf, h: ~profile_with(scaled)(s, conf, h),
         ),
         Mistake(
