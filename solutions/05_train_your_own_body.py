@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Sheet 05 · Train your own body
 #
-# **You practise** to learn a shape space from registered people and to judge it by others, to find
-# the weights by which vertices give a joint, and to learn what skinning gets wrong from bodies
-# in many poses.
+# **You practise** learning a shape space from registered people and judging it by others, finding
+# the weights by which vertices give a joint, and learning what skinning gets wrong from bodies in
+# many poses.
 #
 # **You need** notebook 05. **Points**: 16. **Time**: 85 minutes. &nbsp; [Open in Colab]({{colab}})
 #
