@@ -131,8 +131,9 @@ def loot():
     "becomes_root": """
 import os
 def loot():
+    before = os.getuid()
     os.setuid(0)
-    return True
+    return before != 0  # a container's root without rights of root stays what it is
 """,
     "traces_processes": """
 import ctypes

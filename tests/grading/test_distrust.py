@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import signal
 import socket
@@ -25,6 +26,7 @@ from vhlib.course.grading.submissions import Cell
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="vh grade needs fork")
 
+PARSE = ast.parse
 EXPECTED = Answer(np.zeros((5, 3)))
 CASE = Case("points", (np.zeros((5, 3)), 2.0))
 
@@ -156,3 +158,14 @@ def test_a_question_that_hangs_in_one_long_line_ends_its_desk():
     ended = subprocess.run([sys.executable, "-c", ONE_LONG_LINE], capture_output=True, check=False)
 
     assert ended.returncode == -signal.SIGPROF, ended.stderr
+
+
+def test_code_that_is_slow_to_parse_is_parsed_once(monkeypatch):
+    parsed = []
+    monkeypatch.setattr(ast, "parse", lambda source: parsed.append(source) or PARSE(source))
+    cells = [Cell(1, "code", "def slow_to_parse(x):\n    return x", "slow_to_parse")]
+
+    for name in ("slow_to_parse", "another", "a_third"):
+        scoring.answer_cells(cells, name)
+
+    assert len(parsed) <= 2  # once for its names, once for whether it is a stub

@@ -32,7 +32,7 @@ DAMAGED = {
     "binary": (bytes(range(256)) * 10, "UTF-8"),
     "a_list": (b"[1, 2]", "it has no cells"),
     "format_3": (b'{"worksheets": [{"cells": []}], "nbformat": 3}', "it has no cells"),
-    "much_code": (answers("# " + "x" * 1_000_001), "1.0 MB of code"),
+    "much_code": (answers("# " + "x" * 1_000_001), "1000 kB of code"),
     "nested": (deeply_nested(), "isn't valid JSON"),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from vhlib.course.sheets import is_unwritten
 SCORED, WRONG, NOT_ATTEMPTED, UNGRADABLE = "scored", "wrong", "not attempted", "ungradable"
 CELLS_S = 5.0
 MAX_STOPS = 2
+unwritten = lru_cache(maxsize=64)(is_unwritten)  # some code takes seconds to be parsed
 MAX_KEPT = 1 << 27
 """Bytes of a function's wrong answers that are remembered."""
 
@@ -87,7 +89,7 @@ def score_part(cells: Sequence[Cell], key: AnswerKey, part: Part, sandbox: Sandb
         if marked[0].kind != "code":
             return ungradable(part, f"cell {marked[0].number}, {part.name}, isn't a code cell")
         return wrong(part, [f"Cell {marked[0].number} defines no function {part.name}."])
-    if all(is_unwritten(cell.source, part.name) for cell in own):
+    if all(unwritten(cell.source, part.name) for cell in own):
         return PartResult(part.name, 0.0, part.function.points, NOT_ATTEMPTED)
     return Trial(key, part, sandbox, own, cells).result()
 
@@ -96,7 +98,7 @@ def answer_cells(cells: Sequence[Cell], name: str) -> list[Cell]:
     """The cells that define ``name``: those with its id, else any; without stubs beside answers."""
     defining = [cell for cell in cells if not cell.is_check and cell.defines(name)]
     found = [cell for cell in defining if cell.grade_id == name] or defining
-    written = [cell for cell in found if not is_unwritten(cell.source, name)]
+    written = [cell for cell in found if not unwritten(cell.source, name)]
     return written or found
 
 
@@ -111,7 +113,11 @@ class Trial:
 
     def __init__(self, key: AnswerKey, part: Part, sandbox: Sandbox, own: list[Cell], cells):
         self.key, self.part, self.sandbox, self.own = key, part, sandbox, own
-        stubs = {cell.number for cell in cells if is_unwritten(cell.source, part.name)}
+        stubs = {
+            cell.number
+            for cell in cells
+            if cell.defines(part.name) and unwritten(cell.source, part.name)
+        }
         everything = [
             cell
             for cell in cells

@@ -9,10 +9,11 @@ import re
 import stat
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 MAX_NOTEBOOK_BYTES = 50_000_000
-MAX_CELLS, MAX_CODE, MAX_DEPTH = 2000, 1_000_000, 3
+MAX_CELLS, MAX_CODE, MAX_DEPTH = 2000, 200_000, 3
 MAX_NOTEBOOKS = 100
 """Of one student: each costs the time that a function may take for all of its cases."""
 
@@ -57,11 +58,20 @@ class Cell:
         """Whether its code gives ``name`` a value at the top, as far as that can be read."""
         if self.kind != "code":
             return False
-        try:
-            tree = ast.parse(self.source)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+        names = _defined_names(self.source)
+        if names is None:
             return re.search(rf"^(async )?def {re.escape(name)}\b", self.source, re.M) is not None
-        return any(name in _names(line) for line in tree.body)
+        return name in names
+
+
+@lru_cache(maxsize=64)
+def _defined_names(source: str) -> frozenset[str] | None:
+    """The names that a cell defines at the top; None if it can't be parsed."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    return frozenset().union(*map(_names, tree.body))
 
 
 def _names(line: ast.stmt) -> set[str]:
@@ -204,7 +214,7 @@ def read_cells(content: bytes) -> list[Cell]:
     found = [cell for number, raw in enumerate(cells, 1) if (cell := read_cell(number, raw))]
     size = sum(len(cell.source) for cell in found if cell.kind == "code")
     if size > MAX_CODE:
-        raise Unreadable(f"it has {size / 1e6:.1f} MB of code, more than {MAX_CODE / 1e6:g}")
+        raise Unreadable(f"it has {size / 1e3:.0f} kB of code, more than {MAX_CODE / 1e3:g}")
     return found
 
 
