@@ -118,8 +118,8 @@ sheet.draw(jacobian_error)
 
 # %% [markdown]
 # Both at work: a turn of the left shoulder of our body. Arrows are your Jacobian's forecast for a
-# turn of 37°, dotted lines the true arcs. Where they part, a linear model goes wrong. The numbers below
-# are your errors for the left wrist.
+# turn of 37°, dotted lines the true arcs. Where they part, a linear model goes wrong. Below it says
+# how well your Jacobian does at the left wrist.
 
 # %%
 if sheet.ready(point_jacobian, jacobian_error):

@@ -283,9 +283,9 @@ if sheet.ready(mask_iou, distance_field, contour, look_up, silhouette_terms):
 # **3 points · difficulty 3 of 5 · 15 minutes**
 #
 # A drawn mask is a staircase: move its edge a little, and no pixel changes. The *share*
-# that is covered of the pixel at the edge follows every move. Take one row of $W$ pixels, pixel $k$ from $x = k$ to
-# $x = k + 1$, and a body that covers it from `left` to `right`. Write in PyTorch what share of
-# each pixel is covered, so that `left` and `right` get their gradients.
+# that is covered of the pixel at the edge follows every move. Take one row of $W$ pixels, pixel $k$
+# from $x = k$ to $x = k + 1$, and a body that covers it from `left` to `right`. Write in PyTorch
+# what share of each pixel is covered, so that `left` and `right` get their gradients.
 #
 # `row_coverage(left, right, width)`: tensors `(*)` with `left <= right`, in pixels, and a whole
 # number → a tensor `(*, width)` of the same type, from 0 to 1. What lies beyond the row is cut off.

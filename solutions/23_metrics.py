@@ -294,8 +294,8 @@ if sheet.ready(mpjpe, pa_mpjpe):
 # with frames counted from 0. The acceleration error is the mean of
 # $\lVert a_t^{\text{pred}} - a_t^{\text{gt}} \rVert$ over these frames and all joints. Tables print
 # it with $f = 1$, in mm per frame², where the same two motions, if they are smooth, score about a
-# quarter when filmed at twice the rate. (VIBE's evaluation takes the root off each frame first. Here positions are used as they
-# are given.)
+# quarter when filmed at twice the rate. (VIBE's evaluation takes the root off each frame first. Here
+# positions are used as they are given.)
 #
 # `acceleration_error(pred, gt, fps)`: `(*, T, J, 3)` twice, frames per second → `(*)` in m/s².
 #
