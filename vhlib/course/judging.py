@@ -79,7 +79,8 @@ def judge(
 def known_mistake(exercise: PublicExercise, trials: list[Trial]) -> str | None:
     """The message of the mistake that answers most failed cases alike; None if none does.
 
-    Of several, the one that contradicts fewest of the other answers.
+    One that contradicts more answers than it explains is no explanation. Of several, the one that
+    contradicts fewest.
     """
     alike, unlike = [0] * len(exercise.messages), [0] * len(exercise.messages)
     for trial in trials:
@@ -88,7 +89,7 @@ def known_mistake(exercise: PublicExercise, trials: list[Trial]) -> str | None:
                 alike[position] += 1
             else:
                 unlike[position] += 1
-    known = [position for position, count in enumerate(alike) if count]
+    known = [p for p, count in enumerate(alike) if count and count >= unlike[p]]
     if not known:
         return None
     return exercise.messages[min(known, key=lambda p: (-alike[p], unlike[p]))]
