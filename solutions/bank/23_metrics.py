@@ -330,9 +330,15 @@ def rotation_loop(x, y):
 
 
 def decomposed(x, y):
-    """U, V^T and the determinant of their product."""
-    U, _, Vt = np.linalg.svd(np.einsum("...ja,...jb->...ab", y, x))
-    return U, Vt, np.sign(np.linalg.det(U) * np.linalg.det(Vt))
+    """U, V^T and the determinant of their product.
+
+    Points in one plane leave its sign to rounding, and that to the machine; here it is +1.
+    """
+    U, S, Vt = np.linalg.svd(np.einsum("...ja,...jb->...ab", y, x))
+    d = np.sign(np.linalg.det(U) * np.linalg.det(Vt))
+    flat = S[..., 2] < 1e-9 * S[..., 0]
+    U[..., 2] *= np.where(flat, d, 1.0)[..., None]
+    return U, Vt, np.where(flat, 1.0, d)
 
 
 def rotation_or_reflection(x, y):
