@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Sheet 09 · Optimisers and Jacobians
 #
-# **You practise** to write down how a pixel moves with a joint and to hold that against an
-# experiment, to take the steps of Gauss-Newton, Levenberg-Marquardt and dogleg, and to decide after
+# **You practise** writing down how a pixel moves with a joint and holding that against an
+# experiment, taking the steps of Gauss-Newton, Levenberg-Marquardt and dogleg, and deciding after
 # each step how far the linear model is to be trusted.
 #
 # **You need** notebook 09. **Points**: 17. **Time**: 85 minutes. &nbsp; [Open in Colab]({{colab}})

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Sheet 10 · Silhouettes
 #
-# **You practise** to compare two masks, to measure how far a point lies outside of one, to ask that
-# question both ways, and to draw an edge so that it has a slope.
+# **You practise** comparing two masks, measuring how far a point lies outside of one, asking that
+# question both ways, and drawing an edge so that it has a slope.
 #
 # **You need** notebook 10. **Points**: 16. **Time**: 85 minutes. &nbsp; [Open in Colab]({{colab}})
 #

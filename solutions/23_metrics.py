@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Sheet 23 · Metrics
 #
-# **You practise** to measure how far a predicted pose is from the true one: about a root, within a
+# **You practise** measuring how far a predicted pose is from the true one: about a root, within a
 # threshold, after the best alignment, and in motion. And you see what each number can't see.
 #
 # **You need** numpy; notebook 02 helps with part 3. **Points**: 15. **Time**: 75 minutes. &nbsp;

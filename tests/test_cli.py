@@ -147,3 +147,13 @@ def test_an_unknown_asset_names_the_known_ones(capsys):
     assert cli.main(["assets", "fetch", "nothing"]) == 1
 
     assert "pose2sim" in capsys.readouterr().err
+
+
+def test_a_reader_who_leaves_is_no_error():
+    command = [sys.executable, "-m", "vhlib.cli", "assets", "list"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as process:
+        process.stdout.close()
+        complaint = process.stderr.read()
+
+    assert (process.returncode, complaint) == (0, b"")

@@ -6,6 +6,7 @@ Every command imports what it runs when it runs, so that ``vh --help`` answers a
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -34,8 +35,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"vh: {one_line(error)}", file=sys.stderr)
         return INPUT_AT_FAULT
     if report:
-        print(report)
+        say(report)
     return DONE
+
+
+def say(report: str) -> None:
+    """Print; a reader who has left, such as ``head``, is no error."""
+    try:
+        print(report, flush=True)
+    except BrokenPipeError:
+        # Python flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def one_line(error: Exception) -> str:
