@@ -18,6 +18,7 @@ from vhlib.notebook.viewer import BodyViewer
 pytestmark = pytest.mark.browser
 
 NOTEBOOK, REOPENED = "viewer.ipynb", "viewer_reopened.ipynb"
+IN_NOTEBOOK_7 = "viewer_in_notebook_7.ipynb"  # its own, since a notebook keeps its kernel
 SECONDS_TO_SHOW = 2
 ANSWER_TIMEOUT_MS = 60_000
 CELLS = (
@@ -184,9 +185,11 @@ def test_in_lab_body_and_python_move_together(notebook):
 
 
 def test_in_notebook_7_body_and_python_move_together(lab, page):
-    write(lab.notebooks / NOTEBOOK, [nbformat.v4.new_code_cell(cell.strip()) for cell in CELLS])
+    write(
+        lab.notebooks / IN_NOTEBOOK_7, [nbformat.v4.new_code_cell(cell.strip()) for cell in CELLS]
+    )
     page.set_viewport_size({"width": 1280, "height": 2600})
-    page.goto(lab.page_in_notebook_7(NOTEBOOK))
+    page.goto(lab.page_in_notebook_7(IN_NOTEBOOK_7))
     page.locator(".jp-CodeCell .jp-InputPrompt").last.wait_for()
     run_again(page)
 
