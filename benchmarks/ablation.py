@@ -34,7 +34,7 @@ from vhlib.body.point_regressor import PointRegressor
 from vhlib.body.skeletons import OPENPOSE_25B
 from vhlib.data.four_cameras import LIMB_JOINTS
 from vhlib.fitting import COLD_START, Fit, Squares, Stage, fit_smplify
-from vhlib.fitting.collision import BODY_PAIRS, Interpenetration
+from vhlib.fitting.collision import BODY_PAIRS, Interpenetration, kept_apart
 from vhlib.fitting.energies import signed_bends
 from vhlib.fitting.priors import GaussianMixturePrior
 from vhlib.fitting.silhouette import SILHOUETTE_START, Silhouette
@@ -101,16 +101,6 @@ def without(term: str, schedule: Sequence[Stage] = COLD_START) -> list[Stage]:
             best_by=tuple(name for name in stage.best_by if name != term),
         )
         for stage in schedule
-    ]
-
-
-def with_weight(term: str, weight: float) -> list[Stage]:
-    """The schedule with another term, where poses are free."""
-    return [
-        replace(stage, weights={**stage.weights, term: weight})
-        if "body_pose" in stage.free
-        else stage
-        for stage in COLD_START
     ]
 
 
@@ -201,8 +191,7 @@ def fits(views: Views, prior: GaussianMixturePrior) -> Iterator[tuple[str, Fit]]
     yield "one stage", fit(at_once())
     yield "one direction", fit(facing_the_camera())
     collision = Interpenetration(views.smpl)
-    apart = with_weight(collision.name, collision.WEIGHT)
-    yield "and interpenetration", fit(apart, extra_terms=[collision])
+    yield "and interpenetration", fit(kept_apart(COLD_START), extra_terms=[collision])
     mask = Silhouette.of_masks(views.smpl, drawn(views.smpl, SMALL, views.truth), SMALL)
     after = {"init": whole.body_parameters, "extra_terms": [mask]}
     yield "and the true silhouette", fit(SILHOUETTE_START, **after)
