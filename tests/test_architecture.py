@@ -165,11 +165,30 @@ def test_a_planted_machine_path_is_found(home):
     assert not names_a_machine("rooted in Path.home() and ~/work/course")
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
-def test_links_lead_somewhere(page):
-    targets = re.findall(r"\]\((?!https?:)([^)]+)\)", (ROOT / page).read_text(encoding="utf-8"))
+PAGES = ["README.md", "CONTRIBUTING.md", "exercises/README.md", "solutions/README.md"]
+PAGES += [str(page.relative_to(ROOT)) for page in sorted(ROOT.glob("docs/*.md"))]
 
-    assert [target for target in targets if not (ROOT / target).is_file()] == []
+
+def broken_links(page: Path) -> list[str]:
+    """Relative links that lead to no file; addresses that the build stamps in are left out."""
+    targets = re.findall(r"\]\((?!https?:|\{\{)([^)]+)\)", page.read_text(encoding="utf-8"))
+    return [target for target in targets if not (page.parent / target).is_file()]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    assert broken_links(ROOT / page) == []
+
+
+@pytest.mark.parametrize("source", sorted(ROOT.glob("notebooks/*.py")), ids=lambda path: path.stem)
+def test_links_of_notebooks_lead_to_notebooks(source):
+    assert [link for link in broken_links(source) if ".ipynb" in link] == []
+
+
+def test_a_broken_link_is_found(tmp_path):
+    (tmp_path / "page.md").write_text("[there](page.md), [not there](no.ipynb)")
+
+    assert broken_links(tmp_path / "page.md") == ["no.ipynb"]
 
 
 def requirements(*extras: str) -> list[Requirement]:
