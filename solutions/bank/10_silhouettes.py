@@ -193,26 +193,23 @@ def field_in_two_passes(mask):
     return per_image(one, mask)
 
 
+def field_counted_in_steps(mask, metric):
+    """Whole steps from pixel to pixel, by one of scipy's metrics."""
+
+    def one(m):
+        if not m.any():
+            return distance_to(m)
+        return ndimage.distance_transform_cdt(~m, metric).astype(float)
+
+    return per_image(one, mask)
+
+
 def field_block(mask):
-    return per_image(
-        lambda m: (
-            ndimage.distance_transform_cdt(~m, "taxicab").astype(float)
-            if m.any()
-            else (distance_to(m))
-        ),
-        mask,
-    )
+    return field_counted_in_steps(mask, "taxicab")
 
 
 def field_chessboard(mask):
-    return per_image(
-        lambda m: (
-            ndimage.distance_transform_cdt(~m, "chessboard").astype(float)
-            if m.any()
-            else (distance_to(m))
-        ),
-        mask,
-    )
+    return field_counted_in_steps(mask, "chessboard")
 
 
 def field_along_rows(mask):
