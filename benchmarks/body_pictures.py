@@ -12,7 +12,8 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from vhlib.body.skeletons import SMPL_24, mirrored_name
+from vhlib.body.skeleton import mirrored_name
+from vhlib.body.skeletons import SMPL_24
 from vhlib.body.smpl import SMPL
 from vhlib.geometry.cameras import PerspectiveCamera
 from vhlib.geometry.rendering import render_shaded

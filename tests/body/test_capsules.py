@@ -12,7 +12,8 @@ from tests.random_body import random_model
 from vhlib.body import SMPL
 from vhlib.body.capsules import CAPSULE_PARTS, Capsules, Spheres, fit_capsules
 from vhlib.body.model_files import BodyModelData
-from vhlib.body.skeletons import SMPL_24, mirrored_name
+from vhlib.body.skeleton import mirrored_name
+from vhlib.body.skeletons import SMPL_24
 from vhlib.geometry.containment import winding_numbers
 
 PARTS = list(CAPSULE_PARTS)

@@ -3,7 +3,8 @@ import pytest
 
 from vhlib.body.model_files import find_model, read_model
 from vhlib.body.parts import PARTS_6, PARTS_24, PartSet
-from vhlib.body.skeletons import SMPL_24, mirrored_name
+from vhlib.body.skeleton import mirrored_name
+from vhlib.body.skeletons import SMPL_24
 
 
 @pytest.fixture(scope="module")

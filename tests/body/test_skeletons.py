@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from vhlib.body import SMPL
+from vhlib.body.skeleton import mirrored_name
 from vhlib.body.skeletons import (
     BLAZEPOSE_33,
     COCO_17,
@@ -22,7 +23,6 @@ from vhlib.body.skeletons import (
     SMPLX_45,
     Skeleton,
     get_skeleton,
-    mirrored_name,
 )
 
 every_skeleton = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
@@ -222,6 +222,20 @@ class TestOwnCombinations:
         p = at_rest("h36m_17")
         heights = [p[n][1] for n in ("pelvis", "spine", "thorax", "jaw", "head_top")]
         assert np.diff(heights).min() > 60
+
+
+def test_openpose_clicks_hips_lower_and_ankles_higher():
+    """By 15 and 14 mm, what Pose2Sim's model and the static trial of its demo agree on."""
+    points, joints = (
+        dict(zip(s.names, 1000 * SMPL.load().keypoints(s.name), strict=True))
+        for s in (OPENPOSE_25B, SMPL_24)
+    )
+    for side in ("left", "right"):
+        moved = {j: points[f"{side}_{j}"] - joints[f"{side}_{j}"] for j in ("hip", "knee", "ankle")}
+        assert -18 < moved["hip"][1] < -12
+        assert 12 < moved["ankle"][1] < 18
+        assert moved["knee"].norm() < 1e-3
+        assert all(move[0].abs() < 5 for move in moved.values())
 
 
 def test_the_detectors_upper_neck():

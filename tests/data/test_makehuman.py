@@ -22,6 +22,7 @@ from vhlib.data.makehuman import (
 from vhlib.data.makehuman_people import FATNESS, average_adult, sample_adults
 from vhlib.data.makehuman_rig import (
     JOINT_BONES,
+    KNEE_DROP,
     Rig,
     smpl_joints,
     smpl_weights,
@@ -270,13 +271,15 @@ class TestRig:
         right = [rig.index(rig.names[bone][:-1] + "R") for bone in left]
         assert np.allclose(heads[:, left] * [-1, 1, 1], heads[:, right], atol=1e-5)
 
-    def test_every_joint_is_a_mean_of_bone_heads(self, rig_and_heads):
+    def test_every_joint_but_the_knees_is_a_mean_of_bone_heads(self, rig_and_heads):
         rig, vertices = rig_and_heads
         assert set(JOINT_BONES) == set(SMPL_24.names)
         joints = dict(zip(SMPL_24.names, smpl_joints(rig, rig.heads(vertices))[0], strict=True))
         assert np.allclose(joints["left_elbow"], BONES["lowerarm01"][1])
         assert np.allclose(joints["right_hand"], [-0.5, 0.99, 0.07])
         assert joints["pelvis"][1] > joints["left_hip"][1] + 0.05
+        knee, ankle = BONES["lowerleg01"][1], BONES["foot"][1]
+        assert np.allclose(joints["left_knee"], knee + KNEE_DROP * (np.array(ankle) - knee))
 
     def test_merged_weights_follow_the_bones(self, rig_and_heads):
         rig, _ = rig_and_heads

@@ -15,7 +15,8 @@ from vhlib.body.model_files import (
     find_model,
     read_model,
 )
-from vhlib.body.skeletons import LANDMARKS, SMPL_24, mirrored_name
+from vhlib.body.skeleton import mirrored_name
+from vhlib.body.skeletons import LANDMARKS, SMPL_24
 from vhlib.body.skin import Skin
 from vhlib.geometry.meshes import signed_volume
 from vhlib.geometry.rotations import axis_angle_to_matrix
@@ -97,6 +98,15 @@ class TestShippedBodies:
         assert steps[0] >= 0.05
         assert (steps > 0.04).all()
         assert abs(joints["pelvis"][2] - joints["left_hip"][2]) < 0.02
+
+    def test_thigh_and_shank_are_as_long_as_peoples(self, body):
+        """0.245 and 0.246 of the height after Drillis and Contini; men's 1.04 after de Leva."""
+        joints = dict(zip(SMPL_24.names, body.J_regressor @ body.v_template, strict=True))
+        thigh, shank = (
+            np.linalg.norm(joints[f"left_{a}"] - joints[f"left_{b}"])
+            for a, b in (("hip", "knee"), ("knee", "ankle"))
+        )
+        assert 1.0 < shank / thigh < 1.05
 
     def test_template_and_weights_are_symmetric(self, body, mirror):
         assert np.abs(body.v_template[mirror] * [-1, 1, 1] - body.v_template).max() <= 1e-4

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from vhlib.body.flesh import PosedBones, linear_shares, part_folds
 from vhlib.body.learning import unpose, vertex_transforms
-from vhlib.body.skeletons import SMPL_24, mirrored_name
+from vhlib.body.skeleton import mirrored_name
+from vhlib.body.skeletons import SMPL_24
 from vhlib.body.skin import Skin, delta_mush, dual_quaternion_skinning
 from vhlib.body.skinning import (
     KinematicTree,

@@ -11,60 +11,8 @@ orders, CMU-Perceptual-Computing-Lab/openpose; BlazePose order, google-ai-edge/m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
 
-import numpy as np
-
-
-@dataclass(frozen=True)
-class Skeleton:
-    """An ordered set of named points.
-
-    ``points`` maps each name to its source ``{joint or landmark: weight}``; weights sum to one.
-    ``edges`` are the pairs of names to draw a line between.
-    """
-
-    name: str
-    points: Mapping[str, Mapping[str, float]] = field(repr=False)
-    edges: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """Names in order."""
-        return tuple(self.points)
-
-    def index(self, name: str) -> int:
-        """Position of the point called ``name``; raises ValueError with the known names."""
-        try:
-            return self.names.index(name)
-        except ValueError:
-            known = ", ".join(self.names)
-            raise ValueError(f"{self.name} has no point {name!r}; it has {known}") from None
-
-    def indices(self, *names: str) -> list[int]:
-        """Positions of several points."""
-        return [self.index(name) for name in names]
-
-    @cached_property
-    def flip_permutation(self) -> np.ndarray:
-        """``points[flip_permutation]`` exchanges left and right; an involution."""
-        return np.array([self.index(mirrored_name(name)) for name in self.names])
-
-    @cached_property
-    def edge_indices(self) -> np.ndarray:
-        """``edges`` as positions, (E, 2)."""
-        return np.array([self.indices(*edge) for edge in self.edges], dtype=np.int64).reshape(-1, 2)
-
-
-def mirrored_name(name: str) -> str:
-    """The same point on the other side: ``left_knee`` -> ``right_knee``, ``nose`` -> ``nose``."""
-    swap = {"left": "right", "right": "left"}
-    return "_".join(swap.get(word, word) for word in name.split("_"))
-
+from vhlib.body.skeleton import Skeleton
 
 SMPL_PARENTS: Mapping[str, str | None] = {
     "pelvis": None,
@@ -176,31 +124,32 @@ OPENPOSE_25 = Skeleton(
     _LIMBS + _TORSO + _FACE + _FEET + (("nose", "neck"), ("neck", "mid_hip")),
 )
 
-# Our own upper neck: on the real clip detectors put it about a centimetre above SMPL's neck joint.
-# Our own hips and ankles: OpenPose puts hips below the centres of the joints, by 15 mm in Pose2Sim's
-# OpenSim model for it and by 22 mm in the static trial of its demo, ankles above them, by 53 and by
-# 14 mm. Of each the smaller counts. (Openpose_25 keeps the mapping that others use.)
-OPENPOSE_25B = Skeleton(
-    "openpose_25b",
-    _same("nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow")
-    | _same("right_elbow left_wrist right_wrist")
-    | _mix("left_hip", left_hip=0.96, left_knee=0.04)
-    | _mix("right_hip", right_hip=0.96, right_knee=0.04)
-    | _same("left_knee right_knee")
-    | _mix("left_ankle", left_ankle=0.965, left_knee=0.035)
-    | _mix("right_ankle", right_ankle=0.965, right_knee=0.035)
-    | _mix("upper_neck", neck=0.9, left_ear=0.05, right_ear=0.05)
-    | _same("head_top left_big_toe left_small_toe left_heel")
-    | _same("right_big_toe right_small_toe right_heel"),
-    _LIMBS + _TORSO + _FACE + _FEET + (("upper_neck", "head_top"),),
-)
-
 COCO_17 = Skeleton(
     "coco_17",
     _same("nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow")
     | _same("right_elbow left_wrist right_wrist left_hip right_hip left_knee right_knee")
     | _same("left_ankle right_ankle"),
     _LIMBS + _TORSO + _FACE,
+)
+
+# OpenPose puts hips below the centres of the joints, by 15 mm in Pose2Sim's OpenSim model for it,
+# by 22 mm in the static trial of its demo; and ankles above them, by 53 and 14 mm. Of each the
+# smaller counts. (openpose_25 keeps the mapping that others use.)
+_OPENPOSE_LEGS = {
+    f"{side}_{joint}": {f"{side}_{joint}": 1 - share, f"{side}_knee": share}
+    for joint, share in (("hip", 0.04), ("ankle", 0.035))
+    for side in ("left", "right")
+}
+
+# Our own upper neck: on the real clip detectors put it about a centimetre above SMPL's neck joint.
+OPENPOSE_25B = Skeleton(
+    "openpose_25b",
+    COCO_17.points
+    | _OPENPOSE_LEGS
+    | _mix("upper_neck", neck=0.9, left_ear=0.05, right_ear=0.05)
+    | _same("head_top left_big_toe left_small_toe left_heel")
+    | _same("right_big_toe right_small_toe right_heel"),
+    _LIMBS + _TORSO + _FACE + _FEET + (("upper_neck", "head_top"),),
 )
 
 # LSP's and Human3.6M's own regressors are licence-gated. Necks and spines below are our own

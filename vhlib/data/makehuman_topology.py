@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
 
-from vhlib.body.skeletons import LANDMARKS, SMPL_24, mirrored_name
+from vhlib.body.skeleton import mirrored_name
+from vhlib.body.skeletons import LANDMARKS, SMPL_24
 from vhlib.data.makehuman import (
     MakeHuman,
     Quads,
