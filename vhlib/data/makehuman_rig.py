@@ -45,13 +45,14 @@ JOINT_BONES: Mapping[str, tuple[str, ...]] = _CENTRE_JOINTS | {
     for side, letter in SIDES.items()
     for joint, bones in _SIDE_JOINTS.items()
 }
-"""Each SMPL joint is the mean of the heads of these bones; the knees then go down `KNEE_DROP`."""
+"""Each SMPL joint is the mean of the heads of these bones, but for the knees, see `KNEE_SHIFT`."""
 
-# Of the shank. The rig's knee lies two to three centimetres above where the leg is thin and half of
-# the skin follows the shank, so that the shank is 1.14 times as long as the thigh. People's are
-# nearly equal: 0.246 and 0.245 of the height (Drillis and Contini 1966), 420 and 408 mm in the
-# skeleton of Rajagopal et al. (2016).
-KNEE_DROP = 0.05
+# Down the shank and back, in shares of its length. The rig's knee lies two to three centimetres above
+# where the leg is thin and half of the skin follows the shank, so that the shank is 1.14 times as
+# long as the thigh. People's are nearly equal: 0.246 and 0.245 of the height (Drillis and Contini
+# 1966), 420 and 408 mm in the skeleton of Rajagopal et al. (2016). And a knee turns about the back of
+# its condyles: six millimetres leave the bent leg its volume.
+KNEE_SHIFT = 0.05, 0.015
 
 # The first matching beginning of a bone's name says which joint moves its skin; what no line names
 # belongs to the head (face, eyes, jaw, tongue).
@@ -138,9 +139,12 @@ def smpl_joints(rig: Rig, heads: Float[np.ndarray, "n B 3"]) -> Float[np.ndarray
     """SMPL's 24 joint centres."""
     bones = [[rig.index(bone) for bone in JOINT_BONES[joint]] for joint in SMPL_24.names]
     joints = np.stack([heads[:, ids].mean(1) for ids in bones], 1)
+    down, back = KNEE_SHIFT
     for side in SIDES:
         knee, ankle = SMPL_24.indices(f"{side}_knee", f"{side}_ankle")
-        joints[:, knee] += KNEE_DROP * (joints[:, ankle] - joints[:, knee])
+        shank = joints[:, ankle] - joints[:, knee]
+        joints[:, knee] += down * shank
+        joints[:, knee, 2] -= back * np.linalg.norm(shank, axis=-1)
     return joints
 
 
