@@ -22,7 +22,7 @@ from vhlib.data.makehuman import (
 from vhlib.data.makehuman_people import FATNESS, average_adult, sample_adults
 from vhlib.data.makehuman_rig import (
     JOINT_BONES,
-    KNEE_DROP,
+    KNEE_SHIFT,
     Rig,
     smpl_joints,
     smpl_weights,
@@ -280,8 +280,10 @@ class TestRig:
         assert joints["pelvis"][1] > joints["left_hip"][1] + 0.05
         knee, ankle = np.array(BONES["lowerleg01"][1]), np.array(BONES["foot"][1])
         down, back = joints["left_knee"] @ np.eye(3)[:, 1:] - knee[1:]
-        assert down == pytest.approx(-0.05 * (knee - ankle)[1])
-        assert -0.02 < back < -0.01
+        shank = ankle - knee
+        assert down == pytest.approx(KNEE_SHIFT[0] * shank[1])
+        moved_back = KNEE_SHIFT[0] * shank[2] - back
+        assert moved_back == pytest.approx(KNEE_SHIFT[1] * np.linalg.norm(shank))
 
     def test_merged_weights_follow_the_bones(self, rig_and_heads):
         rig, _ = rig_and_heads

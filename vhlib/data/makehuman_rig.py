@@ -47,11 +47,11 @@ JOINT_BONES: Mapping[str, tuple[str, ...]] = _CENTRE_JOINTS | {
 }
 """Each SMPL joint is the mean of the heads of these bones, but for the knees, see `KNEE_SHIFT`."""
 
-# Down the shank and back, in shares of its length. The rig's knee lies two to three centimetres above
-# where the leg is thin and half of the skin follows the shank, so that the shank is 1.14 times as
-# long as the thigh. People's are nearly equal: 0.246 and 0.245 of the height (Drillis and Contini
-# 1966), 420 and 408 mm in the skeleton of Rajagopal et al. (2016). And a knee turns about the back of
-# its condyles: six millimetres leave the bent leg its volume.
+# Down the shank and back, in shares of its length. The knee of the rig lies two to three
+# centimetres above where the leg is thin and half of the skin follows the shank, so that the
+# shank is 1.14 times as long as the thigh. People's are nearly equal: 0.246 and 0.245 of the
+# height (Drillis and Contini 1966), 420 and 408 mm in the skeleton of Rajagopal et al. (2016).
+# And a knee turns about the back of its condyles: six millimetres leave the bent leg its volume.
 KNEE_SHIFT = 0.05, 0.015
 
 # The first matching beginning of a bone's name says which joint moves its skin; what no line names
