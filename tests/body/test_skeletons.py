@@ -224,18 +224,16 @@ class TestOwnCombinations:
         assert np.diff(heights).min() > 60
 
 
-def test_openpose_clicks_hips_lower_and_ankles_higher():
-    """By 15 and 14 mm, what Pose2Sim's model and the static trial of its demo agree on."""
+def test_openpose_clicks_ankles_higher_than_they_are():
+    """By 14 mm in the static trial of Pose2Sim's demo; its other limb joints are SMPL's."""
     points, joints = (
         dict(zip(s.names, 1000 * SMPL.load().keypoints(s.name), strict=True))
         for s in (OPENPOSE_25B, SMPL_24)
     )
-    for side in ("left", "right"):
-        moved = {j: points[f"{side}_{j}"] - joints[f"{side}_{j}"] for j in ("hip", "knee", "ankle")}
-        assert -18 < moved["hip"][1] < -12
-        assert 12 < moved["ankle"][1] < 18
-        assert moved["knee"].norm() < 1e-3
-        assert all(move[0].abs() < 5 for move in moved.values())
+    for name in set(points) & set(joints):
+        x, y, z = (points[name] - joints[name]).tolist()
+        assert abs(x) < 5 and abs(z) < 5
+        assert y == pytest.approx(14 if "ankle" in name else 0, abs=2)
 
 
 def test_the_detectors_upper_neck():

@@ -132,20 +132,15 @@ COCO_17 = Skeleton(
     _LIMBS + _TORSO + _FACE,
 )
 
-# OpenPose puts hips below the centres of the joints, by 15 mm in Pose2Sim's OpenSim model for it,
-# by 22 mm in the static trial of its demo; and ankles above them, by 53 and 14 mm. Of each the
-# smaller counts. (openpose_25 keeps the mapping that others use.)
-_OPENPOSE_LEGS = {
-    f"{side}_{joint}": {f"{side}_{joint}": 1 - share, f"{side}_knee": share}
-    for joint, share in (("hip", 0.04), ("ankle", 0.035))
-    for side in ("left", "right")
-}
-
-# Our own upper neck: on the real clip detectors put it about a centimetre above SMPL's neck joint.
+# Our own ankles: OpenPose puts them above the centre of the joint, by 53 mm in Pose2Sim's OpenSim
+# model for it and by 14 mm in the static trial of its demo; the smaller counts. (Of the hips the two
+# say 15 and 22 mm below it, but bodies differ by more in where they have theirs.) Our own upper
+# neck: on the real clip detectors put it about a centimetre above SMPL's neck joint.
 OPENPOSE_25B = Skeleton(
     "openpose_25b",
     COCO_17.points
-    | _OPENPOSE_LEGS
+    | _mix("left_ankle", left_ankle=0.965, left_knee=0.035)
+    | _mix("right_ankle", right_ankle=0.965, right_knee=0.035)
     | _mix("upper_neck", neck=0.9, left_ear=0.05, right_ear=0.05)
     | _same("head_top left_big_toe left_small_toe left_heel")
     | _same("right_big_toe right_small_toe right_heel"),
