@@ -9,7 +9,8 @@ colliding body stands. "SMPLify's" is the original's term: 23 pairs, spheres tha
 constant weight of 1000. Collisions are counted on the mesh, which the term doesn't see.
 
 PA-MPJPE is against the colliding body, which nobody can be: it says how far the fit had to go.
-Reprojection is in pixels of the image, over all keypoints. Times are CPU, of one thread.
+Reprojection is in pixels of the image, mean over all keypoints of a body; beside it, by how much it
+is larger than that of the same body's fit without the term. Times are CPU, of one thread.
 """
 
 from __future__ import annotations
@@ -101,24 +102,30 @@ def counted(found: Sequence[Intersection]) -> list[str]:
     return [f"{colliding}/{len(found)}", f"{vertices:.1f}", f"{depth.mean():.1f}/{depth.max():.1f}"]
 
 
-HEADER = ("", "collide", "vertices", "depth mm", "px mean/worst", "PA-MPJPE", "ms a fit")
+HEADER = (
+    *("", "collide", "vertices", "depth mm", "px mean/worst", "px more than without"),
+    *("PA-MPJPE", "ms a fit"),
+)
 
 
 def rows_of(
     name: str, setting: Setting, schedule: Sequence[Stage], init: BodyParameters | None
 ) -> list[list[str]]:
     """One row for each way, and the colliding bodies themselves."""
-    intersections = MeshIntersections(setting.smpl)
-    rows = [[f"{name}: keypoints' bodies", *counted(intersections(setting.truth)), "", "", ""]]
+    intersections, without = MeshIntersections(setting.smpl), None
+    rows = [[f"{name}: keypoints' bodies", *counted(intersections(setting.truth)), *[""] * 4]]
     for label, way in ways(setting.smpl, schedule).items():
         fit, seconds = setting.fit(way, init)
         offset = (fit.projected_keypoints - setting.keypoints.xy).norm(dim=-1).mean(-1)
+        without = offset if without is None else without
+        more = offset - without
         _, error = limb_errors(setting.smpl, fit.body_parameters, setting.truth)
         rows.append(
             [
                 f"  {label}",
                 *counted(intersections(fit.body_parameters)),
                 f"{offset.mean():.2f}/{offset.max():.2f}",
+                f"{more.mean():.2f}/{more.max():.2f}",
                 f"{error.mean():.1f}",
                 f"{1000 * seconds / len(offset):.1f}",
             ]

@@ -30,7 +30,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from vhlib.body import SMPL, BodyParameters
-from vhlib.body.skeletons import OPENPOSE_25B
+from vhlib.body.skeletons import SMPL_24
 from vhlib.data.four_cameras import LIMB_JOINTS
 from vhlib.data.photos import Photo
 from vhlib.fitting import fit_smplify, load_pose_prior
@@ -212,13 +212,13 @@ print(f"the pose prior costs {paid:.0f}; no pose costs less than {cheapest:.0f}"
 # line of sight?
 
 # %%
-limbs = OPENPOSE_25B.indices(*LIMB_JOINTS)
+limbs = SMPL_24.indices(*LIMB_JOINTS)
 hips = [LIMB_JOINTS.index("left_hip"), LIMB_JOINTS.index("right_hip")]
 
 
 def limb_joints(parameters: BodyParameters) -> torch.Tensor:
     """The body's twelve limb joints in the camera's axes, (*batch, 12, 3)."""
-    return smpl.keypoints("openpose_25b", **vars(parameters))[..., limbs, :]
+    return smpl.keypoints("smpl_24", **vars(parameters))[..., limbs, :]
 
 
 found = limb_joints(fit.body_parameters)
