@@ -5,8 +5,9 @@
 
 In the static trial of Pose2Sim's demo somebody stands still before four cameras. One body is fitted
 to all four views; each triangulated point is told relative to the body's joint of that name, in the
-frame of the joint's parent (along an arm, "outwards" is towards the hand). What is alike on both sides, mirrored, belongs to definitions or to the
-body's proportions; what a whole arm or leg has in common is how broad the person is.
+frame of the joint's parent (along an arm, "outwards" is towards the hand). What is alike on both
+sides, mirrored, belongs to definitions or to the body's proportions; what a whole arm or leg has in
+common is how broad the person is.
 
 It is one person in one pose, so it can show a fault but not fit a regressor.
 """
