@@ -565,7 +565,7 @@ wrong = misread(R)
 square = (wrong.mT @ wrong - torch.eye(3)).abs().max() < 1e-4
 print("22 misread matrices are rotations:", bool(square and wrong.det().min() > 0))
 off = geodesic_distance(R, wrong).rad2deg()
-print(f"off by more than 30 degrees: {(off > 30).sum()} of {len(off)}")
+print(f"off by more than 20 degrees: {(off > 20).sum()} of {len(off)}")
 print("the identity, misread, is finite:", bool(misread(torch.eye(3)).isfinite().all()))
 
 # %% [markdown]
