@@ -89,6 +89,40 @@ def test_without_network_and_cache_one_line_says_what_to_run(index):
     assert list(downloads.cache_folder().iterdir()) == []
 
 
+def test_in_a_kernel_where_pip_colours_its_lines_the_cause_is_named(index, monkeypatch):
+    """Jupyter's kernel sets FORCE_COLOR."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    (index / "toy-1.0-py3-none-any.whl").unlink()
+    with pytest.raises(DataUnavailable, match=r"\(ERROR: No matching .* toy==1.0\)") as caught:
+        downloads.fetch("toy")
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (
+            "NewConnectionError('<pip._vendor.HTTPSConnection object at 0x7f>: Failed to establish "
+            "a new connection: [Errno -2] Name or service not known')",
+            "Failed to establish a new connection: [Errno -2] Name or service not known",
+        ),
+        (
+            "ReadTimeoutError(\"HTTPSConnectionPool(host='pypi.org', port=443): Read timed out. "
+            '(read timeout=10)")',
+            "HTTPSConnectionPool(host='pypi.org', port=443): Read timed out. (read timeout=10)",
+        ),
+    ],
+)
+def test_without_network_the_network_is_named_not_the_version(index, monkeypatch, error, cause):
+    lines = f"WARNING: Retrying (total=0) after connection broken by '{error}': /simple/toy/\n"
+    lines += "ERROR: No matching distribution found for toy==1.0\n"
+    failed = downloads.subprocess.CompletedProcess([], 1, "", lines)
+    monkeypatch.setattr(downloads.subprocess, "run", lambda *args, **kwargs: failed)
+    with pytest.raises(DataUnavailable) as caught:
+        downloads.fetch("toy")
+    assert f"({cause});" in str(caught.value)
+
+
 def test_an_archive_with_another_hash_is_refused(index, monkeypatch):
     swapped = toy_package(wheel(index / "toy-1.0-py3-none-any.whl"), sha256="0" * 64)
     monkeypatch.setattr(downloads, "PACKAGES", {"toy": swapped})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -123,6 +124,7 @@ def _pip_download(package: Package, folder: Path) -> Path:
     command += ["--require-hashes", "--requirement", str(requirements), "--dest", str(folder)]
     command += ["--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64"]
     command += ["--python-version", "3.11", "--no-cache-dir", "--no-input", "--quiet"]
+    command += ["--no-color"]  # which Jupyter's kernel asks for
     # Without a network the answer must come within seconds, not after pip's usual five retries.
     command += ["--retries", "1", "--timeout", "10", "--disable-pip-version-check"]
     return _run_download(command, package, folder, "*.whl")
@@ -146,10 +148,20 @@ def _run_download(command: list[str], package: Package, folder: Path, pattern: s
         raise _unavailable(package, f"{command[0]} can't be run: {error.strerror}") from None
     found = list(folder.glob(pattern))
     if done.returncode or len(found) != 1:
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        errors = [line for line in lines if line.startswith(("ERROR", "E:"))] or lines
-        raise _unavailable(package, errors[-1] if errors else "nothing came")
+        raise _unavailable(package, _cause(done.stderr))
     return found[0]
+
+
+_BROKEN = re.compile(r"""connection broken by '\w+\((["'])(?:<[^>]*>: )?(.*?)\1[,)]""")
+
+
+def _cause(stderr: str) -> str:
+    """The line that says why nothing came: without a network pip's errors blame the version."""
+    if broken := _BROKEN.search(stderr):
+        return broken[2]
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith(("ERROR", "E:"))] or lines
+    return errors[-1] if errors else "nothing came"
 
 
 def _unavailable(package: Package, reason: str) -> DataUnavailable:
