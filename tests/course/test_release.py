@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -44,6 +45,14 @@ def test_the_bundle_holds_the_course_and_no_solution(contents):
     assert {f"vhlib/assets/checks/{name}.npz" for name in names} <= set(contents)
     assert {"pyproject.toml", "README.md", "notebooks/00_start_here.ipynb"} <= set(contents)
     assert not [name for name in contents if "solutions" in name or "bank/" in name]
+
+
+def test_its_readme_is_the_students_and_leads_to_what_is_there(contents):
+    page = contents["README.md"].decode()
+
+    assert page == (ROOT / "docs" / "students.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\]\(([^)]+)\)", page)) <= set(contents)
+    assert not re.search(r"make test|vh (grade|release)|benchmarks/|solutions/", page)
 
 
 @pytest.fixture
@@ -117,9 +126,10 @@ def test_a_leak_stops_the_release(tmp_path):
         ROOT, tmp_path / "course", ignore=shutil.ignore_patterns(".*", "tests", "benchmarks")
     )
     root = tmp_path / "course"
-    (root / "docs" / "notes.md").write_text(answers(root / "solutions" / "02_rotations.py")[0])
+    leaking = root / "vhlib" / "course" / "notes.md"
+    leaking.write_text(answers(root / "solutions" / "02_rotations.py")[0])
 
-    with pytest.raises(ValueError, match=r"docs/notes\.md holds a line of solutions/02_rotations"):
+    with pytest.raises(ValueError, match=r"notes\.md holds a line of solutions/02_rotations"):
         write_release(root, tmp_path / "course.zip")
     assert not (tmp_path / "course.zip").exists()
 

@@ -24,18 +24,17 @@ from vhlib.course.sheets import BEGIN, END, bank_path
 from vhlib.files import write_atomically
 
 SET_UP = (
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
     "LICENSE",
     "Makefile",
     "NOTICE",
-    "README.md",
     "constraints.txt",
     "environment.yml",
     "exercises/README.md",
     "pyproject.toml",
 )
-FOLDERS = ("docs", "vhlib")
+FOLDERS = ("vhlib",)
+README = "docs/students.md"
+"""What the bundle has as its README.md."""
 LIBRARY = "vhlib/"
 DATE = (1980, 1, 1, 0, 0, 0)
 TELLING, TELLING_IN_LIBRARY = 32, 60
@@ -86,6 +85,7 @@ def bundled(root: Path) -> dict[str, Path]:
     for folder in FOLDERS:
         chosen += [path for path in (root / folder).rglob("*") if path.is_file()]
     names = {path.relative_to(root).as_posix(): path for path in chosen if path.is_file()}
+    names["README.md"] = root / README
     return {
         name: path
         for name, path in names.items()
