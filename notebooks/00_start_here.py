@@ -151,9 +151,9 @@ show_photo(
 # <details><summary><b>Answer</b></summary>
 #
 # It is a plausible person, but nothing in the picture says whether it is the right one: the fit was
-# never shown this side. Section 5 measures it. One flaw is visible already: he is broader than the
-# body. Points on joints say how long his bones are and little about his girth; outlines do
-# ([notebook 10](10_silhouettes.ipynb)).
+# never shown this side. Section 5 measures it. One flaw is visible already: along his right leg and
+# at his hands a strip of him shows beside the body. Points on joints say how long his bones are and
+# little about what is around them; outlines do ([notebook 10](10_silhouettes.ipynb)).
 #
 # </details>
 
@@ -229,8 +229,9 @@ faint = body_picture(smpl, fit.body_parameters, from_the_side, opacity=0.35)
 show(
     error_figure(faint, from_the_side, found, truth),
     alt="Left: the body from the side, faint, with the skeleton of the fit in black and that of "
-    "the reference in red; they differ most to the left and right, which is depth. Right: bars of "
-    "each joint's error; those along the depth are several times those across the picture.",
+    "the reference in orange; they differ most to the left and right, which is depth. Right: bars "
+    "of each joint's error; the longest, of the left leg and the right arm, are along the depth, "
+    "several times as long as those across the picture.",
 )
 
 # %% [markdown]
@@ -282,7 +283,7 @@ for index, in_the_room in enumerate(clip.cameras):
 show_photo(
     views_figure(overlays, height=3.4),
     alt="Four overlays side by side, one per camera: two from the front, two from behind. In each "
-    "the drawn body covers the man.",
+    "the drawn body lies over the man.",
 )
 
 # %%

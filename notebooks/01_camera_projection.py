@@ -170,8 +170,8 @@ def zoom(distance: float, focal: float) -> Figure:
 
 explore(
     zoom,
-    alt="The body from 1.4 metres through a lens of 300 pixels: the arm that reaches out looks as "
-    "long as a leg.",
+    alt="The body from 1.4 metres through a lens of 300 pixels: the hand that reaches out looks "
+    "nearly twice as large as the other.",
     distance=FloatLogSlider(1.4, min=0.1, max=1.0, step=0.05, description="metres"),
     focal=FloatLogSlider(300, min=2.2, max=2.8, step=0.05, description="focal, px"),
 )
@@ -355,7 +355,8 @@ facing_us = replace(reach, global_orient=torch.eye(3), transl=torch.tensor([0.0,
 viewer = BodyViewer.of(
     smpl,
     facing_us,
-    alt="The body stretches an arm forward; without a kernel it has no colours.",
+    alt="The body stretches an arm forward, coloured by the error: yellow at the hand that reaches "
+    "out and at the foot in front, dark on the trunk.",
     joint=SMPL_24.index("right_shoulder"),
 )
 
@@ -628,7 +629,7 @@ for title, camera, transl in (
     panels[title] = draw_overlay(Photo(half_photo), smpl, camera.resized((540, 960)), body)
 show_photo(
     views_figure(panels, 4.6),
-    alt="Two full frames. Left: a body far too small, below the man. Right: the body on the man.",
+    alt="Two full frames. Left: a body far too small, at the man's knees. Right: the body on him.",
 )
 
 # %%

@@ -553,8 +553,10 @@ for name in ("smpl_24", "smplx_45", "openpose_25", "openpose_25b", "coco_17", "h
 # ## 5. Whose hip?
 #
 # **Is a hip a hip?** SMPL's is where the thigh turns, deep inside. Somebody who clicks hips in
-# pictures sees trousers. Hips of LSP and OpenPose sit wider or higher than SMPL's by centimetres,
-# and for Human3.6M's joints there is a regressor of its own, for the same skin.
+# pictures sees trousers. Hips of LSP and OpenPose are reported to sit wider or higher than SMPL's
+# by centimetres; OpenPose's lie two centimetres lower than our body's
+# (`benchmarks/results/joint_definitions.txt`). For Human3.6M's joints there is a regressor of its
+# own, for the same skin.
 #
 # Another definition is another row of weights. As an *illustration*, nobody's actual regressor, we
 # take the point halfway between the joint and the outermost skin at its height.

@@ -78,8 +78,8 @@ photo, room = clip.frame(1, 60), clip.cameras[1]
 overlay = draw_overlay(Photo(photo), smpl, room, man)
 show_photo(
     views_figure({n: cropped(p, seen[1][0]) for n, p in (("photo", photo), ("body", overlay))}),
-    alt="Left: a man in shorts balances on one leg, bent sideways, arms out. Right: the same photo "
-    "with a blue-grey body drawn over him in the same pose.",
+    alt="Left: a man in shorts balances on one leg, bent sideways, one arm up. Right: the same "
+    "photo with a blue-grey body drawn over him in the same pose.",
 )
 
 # %% [markdown]

@@ -252,7 +252,7 @@ def reconstruct(person: int, components: int, trained_on: int) -> Figure:
 explore(
     reconstruct,
     alt="A new person, the nearest body with ten components, and the same body coloured by its "
-    "distance from the person: pale on chest and arms, darker at the waist and on the legs.",
+    "distance from the person: pale on chest and hands, darker at waist, upper arms and legs.",
     person=IntSlider(3, 0, 39, description="person", continuous_update=False),
     components=IntSlider(10, 0, 80, description="components", continuous_update=False),
     trained_on=SelectionSlider(options=[10, 20, 50, 100, 200], value=200, description="people"),
@@ -575,8 +575,8 @@ def bend_elbow(poses: int, log_ridge: int) -> Figure:
 explore(
     bend_elbow,
     alt="A body with its left elbow bent, twice, coloured by how far the correctives move each "
-    "vertex. Left, every joint moves every vertex: the groin and the other elbow are dark, too. "
-    "Right, near joints only: all pale but the left elbow.",
+    "vertex. Left, every joint moves every vertex: the groin is dark, too, and the other elbow "
+    "tinted. Right, near joints only: all pale but the left elbow.",
     poses=IntSlider(60, 20, 160, 20, description="poses", continuous_update=False),
     log_ridge=IntSlider(-3, -6, 0, description="log10 ridge", continuous_update=False),
 )

@@ -342,8 +342,9 @@ curves = {
 show(
     outlier_figure(offsets, curves),
     alt="Two panels, the mean change of all joints against how far one detection is off, on a "
-    "logarithmic axis. Hip: squares climb past half a metre, Huber stays level at some tens of "
-    "millimetres, Geman-McClure falls to a few. Wrist: the three curves lie closer together.",
+    "logarithmic axis. Hip: squares climb past a metre, Huber stays level at some tens of "
+    "millimetres, Geman-McClure falls to a few. Wrist: the three rise together to a tenth of a "
+    "metre at 150 pixels and part from there.",
 )
 
 # %%
@@ -356,9 +357,10 @@ for name, millimetres in hip.items():
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# The hip. It can't go anywhere alone, so either the whole body follows (squares) or the point is
-# given up (robust). A wrist sits at the end of a chain that can reach many places: for moderate
-# offsets the arm simply goes there, whatever the function, since no other point objects.
+# With squares the hip, once it is far off; with a robust function the wrist. A hip can't go
+# anywhere alone, so either the whole body follows (squares) or the point is given up (robust). A
+# wrist sits at the end of a chain that can reach many places: for moderate offsets the arm simply
+# goes there, whatever the function, since no other point objects.
 #
 # </details>
 #
@@ -416,7 +418,7 @@ wrists = torch.stack([(middle - root) * d, (middle + root) * d])
 show(
     ambiguity_figure(elbow, wrists),
     alt="An elbow and a circle of the forearm's length about it. A dotted line of sight cuts the "
-    "circle twice; a solid blue forearm ends at the nearer cut, a dashed red one at the farther.",
+    "circle twice; a solid blue forearm ends at the nearer cut, a dashed orange one at the other.",
 )
 
 # %%

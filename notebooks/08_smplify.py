@@ -109,12 +109,12 @@ print("least squares as in the library    :", bool((t - linear).norm() < 1e-2))
 print(f"depth by the torso about {t_z.item():.0f} m, by least squares about {t[2].item():.0f} m")
 
 # %% [markdown]
-# **Predict first.** The man leans and twists, so his torso looks shorter than it is. Is he nearer
-# or farther than similar triangles say?
+# **Predict first.** Somebody leans towards the camera, so the torso looks shorter than it is. Is
+# this person nearer or farther than similar triangles say?
 #
 # <details><summary><b>Answer</b></summary>
 #
-# Nearer: a short torso is read as a distant one. It is only a start; the next stage moves him.
+# Nearer: a short torso is read as a distant one. It is only a start; the next stage moves the body.
 #
 # </details>
 #
@@ -175,8 +175,8 @@ def picture(fit: Fit) -> Figure:
 step_through(
     lambda index: picture(moments[index].fit),
     [moment.name for moment in moments],
-    alt="The fit after the last step of the fourth body stage: the body covers the man, and stands "
-    "plausibly when seen from the side.",
+    alt="The fit after the last step of the fourth body stage: the body covers the man; seen "
+    "from the side it stands plausibly, with both knees bent.",
     start=len(moments) - 1,
 )
 
@@ -233,8 +233,9 @@ print(f"a milder bending prior by more than 3 mm: {alone - mild > 3}")
 # %% [markdown]
 # From a good camera and an easy view the stages matter less than their fame: on these frames the
 # last one alone ends where all four do. *Weights* matter more: the original's for bending, 15.2 in
-# the last stage, won't leave a straight knee straight. Stages matter for bad starts and for people
-# seen from behind or from the side. (The times are of a batch on one core.)
+# the last stage, won't leave a straight knee straight. Over synthetic views from all sides two
+# stages instead of one are worth some millimetres (`benchmarks/results/ablation.txt`, "one stage").
+# (The times are of a batch on one core.)
 
 # %% [markdown]
 # ## 4. Which way does he face?
@@ -277,6 +278,7 @@ for name, fit in found.items():
     print(f"{name:13} faces {'the right way' if ahead > 0.5 else 'the wrong way'}")
 
 # %% [markdown]
+# Here the first direction was right already, and trying the second only cost one more fit.
 # `vhlib`'s own schedule always tries four directions. Its camera stage is cheap, so all four go
 # through it as one batch.
 
@@ -330,10 +332,10 @@ print("freeing it wins some back      :", means["freed"][0] < means["twice"][0])
 #
 # Distance takes nearly all of it: $f/Z$ is what a picture shows. What remains is *perspective*,
 # near limbs being larger, a faint signal from four metres away. A wrong guess bends the pose a
-# little to explain it. Freed, the focal length heads for the true one on average, and lands
+# little to explain it. Freed, the focal length goes back towards the true one on average, and lands
 # anywhere near or far from it in a single picture, where it is confused with limbs that point at
-# the camera. A guess that isn't far off (the picture's diagonal) does for poses; distances need a
-# calibrated camera.
+# the camera. A guess that is less far off (the picture's diagonal, here 1.3 times the true one)
+# costs poses less; distances need a calibrated camera.
 #
 # </details>
 
@@ -432,7 +434,7 @@ for name, found in figures.items():
 show_space(
     strokes,
     alt="A room from above one corner: four cameras about a skeleton of the reference. That of "
-    "four views lies on it; that of camera 1 alone leans along camera 1's line of sight.",
+    "four views lies on it; that of camera 1 alone stands nearer to camera 1.",
 )
 
 # %% [markdown]
@@ -453,16 +455,18 @@ chosen = [order[0], next(k for k in order if abs(k - order[0]) > 15), order[-1]]
 show_photo(
     frames_figure(smpl, clip, 1, alone.body_parameters, chosen, by_frame),
     alt="Three frames with the fitted body drawn over the man and, beside each, the body from the "
-    "side. All overlays look right; the side views of the two worst frames differ from the best "
-    "one in how far arms and one leg point towards the camera.",
+    "side. In the first the body's right forearm hangs where he has none: his is raised, out of "
+    "the picture. The other two overlays look right. From the side, the bodies of the two worst "
+    "frames lean and crouch, that of the best stands upright.",
 )
 
 # %% [markdown]
-# **What goes wrong.** The overlays are fine in all three. In the worst frames limbs point towards
-# or away from the camera by the wrong amount: the pixels hardly change, so the pose prior decides,
-# and it knows few people who balance. Other known failures, measured with `python
-# benchmarks/robustness.py`: left and right swapped, half of the body outside of the picture, a
-# fifth of the points astray, and a wrong focal length.
+# **What goes wrong.** In the first frame OpenPose took the left wrist for the right one as well,
+# with a confidence below 0.1: nothing says where the raised forearm is, and the prior lets it hang.
+# In the second the overlay is fine, and limbs point towards or away from the camera by the wrong
+# amount: the pixels hardly change, so the pose prior decides, and it knows few people who balance.
+# Other known failures, measured with `python benchmarks/robustness.py`: left and right swapped,
+# half of the body outside of the picture, a fifth of the points astray, and a wrong focal length.
 #
 # **Numbers of others.** SMPLify's reconstruction error on Human3.6M is given as 82.3 mm (SPIN,
 # table 3): other people, other joints, another protocol, so it can't be set beside those above. A

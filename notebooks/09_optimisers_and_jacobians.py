@@ -251,7 +251,7 @@ show(
     sparsity_figure(pattern),
     alt="A table of residuals, downwards, against unknowns, across. Rows of keypoints have blue "
     "blocks only at the joints above them, the betas and the translation; the pose prior's rows "
-    "are blue across the whole pose; bending and shape prior touch one unknown each.",
+    "fill a triangle over all joints but the root; bending and shape prior touch one unknown each.",
 )
 
 # %% [markdown]
@@ -259,7 +259,8 @@ show(
 #
 # Root, the joints of the spine below the collar, left collar, shoulder and elbow, the betas, and
 # the translation. Not the left wrist itself: turning it moves the hand only. Nothing of the legs,
-# the head or the right arm.
+# the head or the right arm. (In `vhlib` also the focal length, an 86th unknown that is held fixed
+# unless a stage frees it.)
 #
 # </details>
 #
@@ -329,7 +330,8 @@ print(f"they are equal to 1e-4: {bool(difference < 1e-4)}")
 # | dogleg | the Jacobian | one step inside a radius |
 # | Levenberg-Marquardt | the Jacobian | one damped step |
 #
-# **Predict first.** 85 unknowns, a hundredth of a second for a hundred energies. Put them in order.
+# **Predict first.** 85 unknowns, some hundredths of a second for a hundred energies. Put them in
+# order.
 
 # %%
 placed = fit_smplify(smpl, camera, one, schedule=COLD_START[:1]).body_parameters
@@ -349,8 +351,8 @@ runs = {
 show(
     race_figure(runs),
     alt="Energy above the lowest found against CPU time, both logarithmic. Levenberg-Marquardt, "
-    "dogleg and Gauss-Newton fall to the floor within some tens of milliseconds, L-BFGS several "
-    "times later, Adam later still; CMA-ES and Powell end far above.",
+    "dogleg and Gauss-Newton fall to the floor within some tens of milliseconds, Adam many times "
+    "later; L-BFGS stops ten units above it, CMA-ES and Powell end far above.",
 )
 
 # %%
@@ -386,8 +388,9 @@ for name in ("cma es", "powell"):
 # The three that know the Jacobian win. Their steps are dearer, but a few dozen suffice, because
 # they know which way all residuals bend together. L-BFGS has to learn the curvature, and Adam never
 # does. Methods without derivatives spend their evaluations on finding out what 85 partial
-# derivatives would have told them at once: with hundreds of times the work they end higher. They
-# have their place where there are no derivatives, or a handful of unknowns and many minima.
+# derivatives would have told them at once: with over a hundred times as many evaluations they
+# end higher. They have their place where there are no derivatives, or a handful of unknowns and
+# many minima.
 #
 # </details>
 #

@@ -66,8 +66,9 @@ fit = fit_smplify(smpl, camera, one)
 body = mask_of(fit.body_parameters, camera)[0]
 show_photo(
     silhouette_figure(photo, person.numpy(), body.numpy(), "keypoints only"),
-    alt="The man with two outlines: his own, dashed, and that of the fitted body inside of it. The "
-    "strips between them, at trunk, thighs and arms, are tinted.",
+    alt="The man with two outlines, his own, dashed, and that of the fitted body. They part along "
+    "the legs, at the raised arm and hand, and at his left hip, where his mask takes in something "
+    "dark behind him; what the body lacks is tinted.",
 )
 
 # %%
@@ -249,8 +250,9 @@ def reach(sigma: float) -> Figure:
 
 explore(
     reach,
-    alt="Energy against shift for sharp and blurred masks. The sharp one is flat at 1 beyond some "
-    "twenty pixels, the blurred one still falls towards zero shift.",
+    alt="Energy against shift for sharp and blurred masks. The sharp one is steep for a few "
+    "pixels, dips once more at eleven and is nearly flat beyond twenty; the blurred one falls all "
+    "the way towards zero shift.",
     sigma=FloatSlider(6.0, min=0.0, max=15.0, step=1.0, description="blur"),
 )
 
@@ -392,7 +394,8 @@ def outlines(weight: float) -> Figure:
 
 explore(
     outlines,
-    alt="The man and two outlines, his own and the body's, which now nearly agree.",
+    alt="The man and two outlines, his own and the body's, which now nearly agree but at his "
+    "left hip and hands.",
     weight=FloatSlider(
         10.0, min=0.0, max=40.0, step=5.0, description="weight", continuous_update=False
     ),

@@ -245,8 +245,8 @@ if sheet.ready(project, weak_perspective, camera_translation):
         axes.set(xlim=(0, r), ylim=(r, 0), aspect="equal")
     show(
         figure,
-        alt="A body in three crops, by two cameras. With f = 125 the blue hand that reaches "
-        "forward is far larger than the grey one; with f = 5000 both bodies coincide.",
+        alt="A body in three crops, by two cameras. With f = 125 the blue arm that reaches "
+        "forward is far longer than the grey one; with f = 5000 both bodies coincide.",
     )
 
 # %% [markdown]

@@ -279,9 +279,9 @@ check(stage_energies)
 
 # %% [markdown]
 # The same body under the four stages: what does each term weigh? Your function is asked once for
-# each term, with the other weights at zero. The energies before weighting are about those of a frame
-# of the clip after the first stage: reprojection 2900, pose prior 70, bending and shape 0.4;
-# interpenetration, which wasn't computed there, is set to 0.001.
+# each term, with the other weights at zero. The energies before weighting are of the size that
+# those of the clip's frames have after the first stages: reprojection 2900, pose prior 70, bending
+# and shape 0.4; interpenetration, which wasn't computed there, is set to 0.001.
 
 # %%
 if sheet.ready(stage_energies):

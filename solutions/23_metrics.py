@@ -69,7 +69,7 @@ check(mpjpe)
 # Two papers that report MPJPE on the same joints may still differ in the root. This cell bends the
 # course's body and asks for the error about several roots.
 #
-# *Expected*: three different numbers, from 127 to 152 mm, for one and the same prediction.
+# *Expected*: three different numbers, from 127 to 153 mm, for one and the same prediction.
 
 # %%
 if sheet.ready(mpjpe):
