@@ -50,6 +50,14 @@ def test_a_frame_with_nobody_has_no_confidence():
     assert followed.confidence[[0, 2]].min() > 0.6
 
 
+def test_who_has_no_seen_point_is_not_there():
+    """Listed first, or alone: neither is followed, and neither stops the rest."""
+    tall, unseen = person(SUBJECT, 700, 0.7), person(BYSTANDER, 900, 0.0)
+    followed = follow_subject([crowd(unseen, tall), crowd(unseen), crowd(tall, unseen)])
+    assert followed.confidence.mean(-1).tolist() == pytest.approx([0.7, 0.0, 0.7])
+    assert torch.allclose(followed.xy[[0, 2]].mean(1), torch.tensor(SUBJECT))
+
+
 CALIBRATION = """<?xml version='1.0'?>
 <calibration><cameras><camera serial="one">
 <fov_video bottom="1919" left="0" right="1087" top="0"/>

@@ -56,6 +56,20 @@ def test_not_a_video(tmp_path):
         next(read_frames(path))
 
 
+def test_sound_alone(tmp_path):
+    path = tmp_path / "voice.wav"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        silence = np.zeros((1, 800), dtype=np.int16)
+        frame = av.AudioFrame.from_ndarray(silence, format="s16", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    for read in (image_size, lambda path: next(read_frames(path))):
+        with pytest.raises(ValueError, match=r"voice\.wav: not a video, there are no pictures"):
+            read(path)
+
+
 def test_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         next(read_frames(tmp_path / "none.mp4"))

@@ -185,8 +185,10 @@ def follow_subject(people: Sequence[Keypoints], window: int = 5) -> Keypoints:
     """One person through time, (T, K), out of everybody detected in each frame.
 
     First the largest confident person of every frame; then whoever stands nearest to the median
-    place of those choices over ``window`` frames on either side. A frame with nobody is all zero.
+    place of those choices over ``window`` frames on either side. Who has no point that is seen
+    isn't there; a frame with nobody is all zero.
     """
+    people = [frame[(frame.confidence > 0).any(-1)] for frame in people]
     centres = [_centres(frame) for frame in people]
     firsts = [
         centre[select_person(frame)] if len(frame) else torch.full((2,), torch.nan)

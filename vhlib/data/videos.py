@@ -18,7 +18,7 @@ def read_frames(path: str | Path, indices: Collection[int] | None = None) -> Ite
     Raises:
         FileNotFoundError: there is no such file.
         IndexError: the video has no such frame.
-        ValueError: the file isn't a video.
+        ValueError: the file isn't a video, or has sound alone.
     """
     remaining = None if indices is None else set(indices)
     with _opened(path) as container:
@@ -34,7 +34,7 @@ def read_frames(path: str | Path, indices: Collection[int] | None = None) -> Ite
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Width and height of a video's pictures in pixels."""
+    """Width and height of a video's pictures in pixels; raises as ``read_frames``."""
     with _opened(path) as container:
         stream = container.streams.video[0]
         return stream.width, stream.height
@@ -42,6 +42,10 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 def _opened(path: str | Path) -> InputContainer:
     try:
-        return av.open(str(path))
+        container = av.open(str(path))
     except av.error.InvalidDataError:
         raise ValueError(f"{path}: not a video file that PyAV can read") from None
+    if not container.streams.video:
+        container.close()
+        raise ValueError(f"{path}: not a video, there are no pictures in it; is it sound alone?")
+    return container
