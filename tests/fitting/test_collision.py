@@ -283,6 +283,10 @@ def test_smplify_s_pairs_are_23():
     assert len({frozenset(pair) for pair in BODY_PAIRS}) == len(BODY_PAIRS)
 
 
+SHAPE = Stage("shape", ("betas",), {"reprojection": 1.0, "shape_prior": 5.0}, 10)
+SCHEDULES = {"there": WARM_START, "cold": COLD_START, "shape last": (*WARM_START, SHAPE)}
+
+
 def legs_inside_each_other(smpl: SMPL, body: BodyParameters) -> int:
     """Vertices of the left lower leg within the right leg, whose open end the body closes."""
     bones = smpl.lbs_weights.argmax(-1)
@@ -295,7 +299,7 @@ def legs_inside_each_other(smpl: SMPL, body: BodyParameters) -> int:
     return int((winding_numbers(vertices[left], vertices, others) > 0).sum())
 
 
-@pytest.mark.parametrize("start", ["there", "cold"])
+@pytest.mark.parametrize("start", SCHEDULES)
 def test_crossed_calves_come_apart_while_the_picture_stays(start):
     """The keypoints are those of legs that run through each other; depth is free."""
     smpl = SMPL.load()
@@ -307,7 +311,7 @@ def test_crossed_calves_come_apart_while_the_picture_stays(start):
     )
     xy = camera.project(smpl.keypoints("openpose_25", **vars(impossible)))
     keypoints = Keypoints(xy, torch.ones(25), "openpose_25")
-    schedule = COLD_START if start == "cold" else WARM_START
+    schedule = SCHEDULES[start]
     init = None if start == "cold" else impossible
     without = fit_smplify(smpl, camera, keypoints, schedule=schedule, init=init)
     apart = fit_smplify(
@@ -346,7 +350,13 @@ def test_a_schedule_that_keeps_limbs_apart():
     assert not any(stage.prepare or stage.remeasure for stage in again)
 
 
-@pytest.mark.parametrize("schedule", [(), COLD_START[:1]])
+def test_the_last_stage_that_frees_the_pose_is_run_again():
+    kept = kept_apart((*COLD_START, SHAPE), (10.0, 20.0, 30.0))
+    assert weights(kept) == [None, 10.0, 10.0, None, 20.0, 30.0]
+    assert [stage.free for stage in kept[3:]] == [SHAPE.free, *[COLD_START[-1].free] * 2]
+
+
+@pytest.mark.parametrize("schedule", [(), COLD_START[:1], (SHAPE,)])
 def test_a_schedule_without_pose_is_refused(schedule):
     with pytest.raises(ValueError, match="a stage that frees body_pose"):
         kept_apart(schedule)
