@@ -26,6 +26,30 @@ from vhlib.course.checks import open_sheet
 sheet = open_sheet("10_silhouettes")
 check, hint = sheet.check, sheet.hint
 
+# %%
+from functools import cache
+
+
+@cache
+def body_mask(girth):
+    """The mask (48, 48) of the course's body for pictures; girth 0 is the mean one, 3 is broad."""
+    from vhlib.body import SMPL
+    from vhlib.geometry import PerspectiveCamera, axis_angle_to_matrix
+    from vhlib.geometry.rasterizer import rasterize
+
+    smpl, lens = SMPL.load(), PerspectiveCamera(70.0, (24, 24), (48, 48))
+    betas = torch.tensor([0.0, 0.0, girth, girth, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    turn = axis_angle_to_matrix(torch.tensor([torch.pi, 0.0, 0.0]))
+    place = torch.tensor([0.0, 0.06, 3.0])
+    vertices = smpl(betas, global_orient=turn, transl=place).vertices
+    return (rasterize(vertices, smpl.faces, lens).triangle_ids >= 0).numpy()
+
+
+def outline(mask):
+    """Centres (N, 2) of the pixels of your contour of a mask, as (x, y)."""
+    return np.argwhere(contour(mask))[:, ::-1] + 0.5
+
+
 # %% tags=["given"]
 import numpy as np
 import torch
@@ -141,25 +165,8 @@ sheet.draw(contour)
 if sheet.ready(mask_iou, distance_field, contour):
     from matplotlib.figure import Figure
 
-    from vhlib.body import SMPL
-    from vhlib.geometry import PerspectiveCamera, axis_angle_to_matrix
-    from vhlib.geometry.rasterizer import rasterize
     from vhlib.notebook.figures import show
     from vhlib.notebook.palette import BLUE, VERMILLION
-
-    smpl, lens = SMPL.load(), PerspectiveCamera(70.0, (24, 24), (48, 48))
-    pose = {"global_orient": axis_angle_to_matrix(torch.tensor([torch.pi, 0.0, 0.0]))}
-
-    def body_mask(girth):
-        """The mask (48, 48) of a body; girth 0 is the mean one, 3 a broad one."""
-        betas = torch.tensor([0.0, 0.0, girth, girth, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
-        place = torch.tensor([0.0, 0.06, 3.0])
-        drawn = rasterize(smpl(betas, **pose, transl=place).vertices, smpl.faces, lens)
-        return (drawn.triangle_ids >= 0).numpy()
-
-    def outline(mask):
-        """Centres (N, 2) of the outline's pixels, as (x, y)."""
-        return np.argwhere(contour(mask))[:, ::-1] + 0.5
 
     broad, mean = body_mask(3.0), body_mask(0.0)
     figure = Figure(figsize=(6.2, 4.4), layout="constrained")
@@ -258,9 +265,10 @@ check(silhouette_terms)
 
 # %%
 if sheet.ready(mask_iou, distance_field, contour, look_up, silhouette_terms):
+    from vhlib.notebook.figures import show
     from vhlib.notebook.outline_figures import shift_figure
 
-    girths = np.linspace(-3, 3, 7)
+    girths, mean = np.linspace(-3, 3, 7), body_mask(0.0)
     pairs = [silhouette_terms(outline(body_mask(girth)), mean) for girth in girths.tolist()]
     outwards, inwards = np.array(pairs).T
     show(

@@ -26,6 +26,28 @@ from vhlib.course.checks import open_sheet
 sheet = open_sheet("23_metrics")
 check, hint = sheet.check, sheet.hint
 
+# %%
+from functools import cache
+
+
+@cache
+def two_poses():
+    """The joints (24, 3) of the course's body at rest and bent, for pictures."""
+    import torch
+
+    from vhlib.body import SMPL
+    from vhlib.body.skeletons import SMPL_24
+    from vhlib.geometry import axis_angle_to_matrix
+
+    smpl, turns = SMPL.load(), torch.zeros(24, 3)
+    turns[SMPL_24.index("left_shoulder"), 2] = -0.6  # the arm down
+    turns[SMPL_24.index("right_hip"), 0] = -0.7  # the leg forward
+    turns[0, 0] = 0.25  # and the whole body leans
+    turned = axis_angle_to_matrix(turns)
+    bent = smpl.keypoints("smpl_24", body_pose=turned[1:], global_orient=turned[0])
+    return smpl.keypoints("smpl_24").numpy(), bent.numpy()
+
+
 # %% tags=["given"]
 import numpy as np
 
@@ -73,22 +95,9 @@ check(mpjpe)
 
 # %%
 if sheet.ready(mpjpe):
-    import torch
-    from matplotlib.figure import Figure
-
-    from vhlib.body import SMPL
     from vhlib.body.skeletons import SMPL_24
-    from vhlib.geometry import axis_angle_to_matrix
-    from vhlib.notebook.figures import show
-    from vhlib.notebook.palette import BLUE, ORANGE, VERMILLION
 
-    smpl, turns = SMPL.load(), torch.zeros(24, 3)
-    rest = smpl.keypoints("smpl_24").numpy()
-    turns[SMPL_24.index("left_shoulder"), 2] = -0.6  # the arm down
-    turns[SMPL_24.index("right_hip"), 0] = -0.7  # the leg forward
-    turns[0, 0] = 0.25  # and the whole body leans
-    turned = axis_angle_to_matrix(turns)
-    bent = smpl.keypoints("smpl_24", body_pose=turned[1:], global_orient=turned[0]).numpy()
+    rest, bent = two_poses()
     for names in (["pelvis"], ["left_hip", "right_hip"], ["neck"]):
         error = mpjpe(bent, rest, np.array(SMPL_24.indices(*names)))
         print(f"about {' and '.join(names):23} {1000 * error:6.1f} mm")
@@ -251,6 +260,14 @@ check(pa_mpjpe)
 
 # %%
 if sheet.ready(mpjpe, pa_mpjpe):
+    import torch
+    from matplotlib.figure import Figure
+
+    from vhlib.geometry import axis_angle_to_matrix
+    from vhlib.notebook.figures import show
+    from vhlib.notebook.palette import BLUE, VERMILLION
+
+    rest, bent = two_poses()
     lean = axis_angle_to_matrix(torch.tensor([0.5, 0.0, 0.0])).numpy()
     errors = {
         "a tenth too small": 0.9 * bent,
@@ -324,8 +341,12 @@ check(acceleration_error)
 
 # %%
 if sheet.ready(mpjpe, acceleration_error):
+    from matplotlib.figure import Figure
+
     from vhlib.data.four_cameras import LIMB_JOINTS
     from vhlib.notebook.clips import stand_in_clip
+    from vhlib.notebook.figures import show
+    from vhlib.notebook.palette import BLUE, ORANGE
 
     true = stand_in_clip().truth().numpy()  # (100, 12, 3)
     tremble = np.random.default_rng(0).normal(scale=0.005, size=true.shape)

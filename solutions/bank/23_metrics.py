@@ -525,6 +525,14 @@ def aligned_scaled_first(pred, gt):
     return scale * turned(x, similarity(pred, gt)[1]) + gt.mean(-2, keepdims=True)
 
 
+def aligned_by_transposed(pred, gt):
+    """Turned the wrong way, and scaled by how that agrees with the truth."""
+    x, y = centred(pred), centred(gt)
+    moved = x @ similarity(pred, gt)[1]
+    scale = (moved * y).sum((-2, -1), keepdims=True) / (x * x).sum((-2, -1), keepdims=True)
+    return scale * moved + gt.mean(-2, keepdims=True)
+
+
 def aligned_per_joint(pred, gt):
     moved, goal = turned(centred(pred), similarity(pred, gt)[1]), centred(gt)
     with np.errstate(all="ignore"):
@@ -574,6 +582,10 @@ procrustes_aligned = Exercise(
         Mistake(
             "you brought the first joints together; least squares asks for the means",
             aligned_at_first_joint,
+        ),
+        Mistake(
+            "you turned every point by the transposed matrix, and your scale is of that pose",
+            aligned_by_transposed,
         ),
         Mistake(
             "you turned every point by the transposed matrix",
