@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from vhlib.body import Keypoints
 from vhlib.body.keypoints import read_openpose_json, select_person, write_openpose_json
-from vhlib.body.skeletons import SKELETONS
+from vhlib.body.skeleton import Skeleton
+from vhlib.body.skeletons import OPENPOSE_25, SKELETONS
 
 
 def random_keypoints(*batch: int, skeleton: str = "coco_17", seed: int = 0) -> Keypoints:
@@ -122,6 +123,16 @@ class TestConstruction:
     def test_an_unknown_skeleton_is_refused(self):
         with pytest.raises(ValueError, match="unknown skeleton 'coco'; known: smpl_24"):
             Keypoints(torch.ones(17, 2), torch.ones(17), "coco")
+
+    def test_a_known_skeleton_is_kept_by_name(self):
+        keypoints = Keypoints(torch.ones(3, 25, 2), torch.ones(3, 25), OPENPOSE_25)
+        assert keypoints.skeleton == keypoints[0].skeleton == "openpose_25"
+
+    @pytest.mark.parametrize("name", ["mine", "coco_17"])
+    def test_a_skeleton_of_ones_own_is_refused(self, name):
+        own = Skeleton(name, {"nose": {"nose": 1.0}})
+        with pytest.raises(ValueError, match=f"'{name}' is one of your own.*known here: smpl_24"):
+            Keypoints(torch.ones(1, 2), torch.ones(1), own)
 
 
 class TestIndexing:

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vhlib.body.skeletons import SKELETONS, get_skeleton
+from vhlib.body.skeleton import Skeleton
+from vhlib.body.skeletons import SKELETONS, get_skeleton, registered_name
 from vhlib.files import write_atomically
 from vhlib.geometry.cameras import Numbers
 
@@ -30,22 +31,24 @@ class Keypoints:
         xy: (*batch, K, 2) pixels, pixel centres at +0.5; where the confidence is zero they may be
             anything, even NaN, and are stored as zero.
         confidence: (*batch, K) in [0, 1]; zero means "not seen". Up to 1.2 counts as 1.
-        skeleton: a name of ``vhlib.body.skeletons``, which fixes K and the order.
+        skeleton: one of ``vhlib.body.skeletons``, which fixes K and the order: its name, or the
+            Skeleton itself, of which the name is stored.
 
     Tensors, arrays and lists are taken, whole numbers too; they are copied, never written to.
 
     Raises:
-        ValueError: wrong shapes, an unknown skeleton, confidences that are negative, NaN or
-            beyond 1, or a seen point that isn't finite.
+        ValueError: wrong shapes, an unknown skeleton or one's own, confidences that are negative,
+            NaN or beyond 1, or a seen point that isn't finite.
     """
 
     xy: Numbers
     confidence: Numbers
-    skeleton: str
+    skeleton: str | Skeleton
 
     def __post_init__(self) -> None:
         xy = _float_tensor("xy", self.xy)
         confidence = _float_tensor("confidence", self.confidence)
+        object.__setattr__(self, "skeleton", registered_name(self.skeleton))
         expected = len(get_skeleton(self.skeleton))
         if xy.shape[-2:] != (expected, 2) or confidence.shape != xy.shape[:-1]:
             raise ValueError(

@@ -248,3 +248,14 @@ def get_skeleton(name: str | Skeleton) -> Skeleton:
     if name not in SKELETONS:
         raise ValueError(f"unknown skeleton {name!r}; known: {', '.join(SKELETONS)}")
     return SKELETONS[name]
+
+
+def registered_name(skeleton: str | Skeleton) -> str:
+    """The name by which ``SKELETONS`` holds a skeleton; ValueError names those that it holds."""
+    found = get_skeleton(skeleton)
+    if SKELETONS.get(found.name) != found:
+        raise ValueError(
+            f"the skeleton {found.name!r} is one of your own, which only SMPL.keypoints takes; "
+            f"known here: {', '.join(SKELETONS)}"
+        )
+    return found.name
