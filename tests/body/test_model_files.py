@@ -92,6 +92,32 @@ def test_chumpy_arrays_and_slices(tmp_path, protocol):
     assert_same_body(read_model(path), MODEL)
 
 
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_pickle_of_all_that_our_npz_holds(tmp_path, protocol):
+    arrays = model_arrays(replace(toy_model(), provenance="built by hand: \u00e9, \U0001f9cd"))
+    npz, own = tmp_path / "model.npz", tmp_path / "own.pkl"
+    np.savez(npz, **arrays)
+    with np.load(npz) as stored:
+        own.write_bytes(pickle.dumps(dict(stored), protocol))
+
+    convert_model(own, tmp_path / "converted.npz")
+
+    with np.load(tmp_path / "converted.npz") as converted:
+        assert set(converted) == set(arrays)
+        for key, array in arrays.items():
+            np.testing.assert_array_equal(converted[key], array, err_msg=key)
+
+
+def test_the_other_byte_order_of_a_pickled_text(tmp_path):
+    names = model_arrays(toy_model())["landmark_names"]
+    content = smpl_dict(toy_model()) | {
+        "landmark_names": names.astype(names.dtype.newbyteorder(">")),
+        "landmark_vertices": np.array(list(toy_model().landmarks.values())),
+    }
+    read = read_model(write_pickle(content, tmp_path / "model.pkl"))
+    assert read.landmarks == toy_model().landmarks
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4", ">f8"])
 def test_every_float_type(tmp_path, dtype):
     content = {
@@ -190,6 +216,20 @@ def test_landmarks_are_stored_or_smpls_own_or_none(tmp_path):
 )
 def test_a_broken_rule_is_named(tmp_path, changes, words):
     assert words in error_of(write_npz(tmp_path / "model.npz", **changes))
+
+
+@pytest.mark.parametrize("key", ["landmark_names", "provenance"])
+@pytest.mark.parametrize("kind", ["npz", "pkl"])
+def test_numbers_that_stand_for_no_letter_are_refused(tmp_path, key, kind):
+    arrays = model_arrays(toy_model())
+    nothing = np.full(2, 0x110000, np.uint32).view("U1")
+    arrays[key] = nothing if key == "landmark_names" else nothing[:1].reshape(())
+    path = tmp_path / f"model.{kind}"
+    if kind == "npz":
+        np.savez(path, **arrays)
+    else:
+        path.write_bytes(pickle.dumps(arrays))
+    assert f"{key} holds no text" in error_of(path)
 
 
 def test_a_cycle_is_refused(tmp_path):

@@ -40,6 +40,9 @@ OPTIONAL_SHAPES: Mapping[str, tuple[int | str, ...]] = {
     "provenance": (),
 }
 
+# The arrays that hold words.
+TEXTS = ("landmark_names", "provenance")
+
 # One without the other means nothing.
 PAIRS = (("landmark_names", "landmark_vertices"), ("uv", "uv_faces"))
 
@@ -115,7 +118,7 @@ def build_model(arrays: Mapping[str, np.ndarray]) -> BodyModelData:
         uv=_real_numbers("uv", arrays) if "uv" in arrays else None,
         uv_faces=_ids("uv_faces", arrays, len(arrays["uv"])) if "uv_faces" in arrays else None,
         part_labels=_whole_numbers("part_labels", arrays) if "part_labels" in arrays else None,
-        provenance=str(arrays.get("provenance", "")),
+        provenance=_texts("provenance", arrays)[0] if "provenance" in arrays else "",
     )
 
 
@@ -203,6 +206,14 @@ def _whole_numbers(key: str, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     return array.astype(np.int64)
 
 
+def _texts(key: str, arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """The elements as strings."""
+    try:
+        return [str(text) for text in arrays[key].ravel()]
+    except (ValueError, SystemError):  # Python's own, of a number that stands for no letter
+        raise ModelFileError(f"{key} holds no text; the file is damaged, get it again") from None
+
+
 def _ids(key: str, arrays: Mapping[str, np.ndarray], count: int) -> np.ndarray:
     ids = _whole_numbers(key, arrays)
     if ids.size and not (ids.min() >= 0 and ids.max() < count):
@@ -248,7 +259,7 @@ def _landmarks(arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
     num_vertices = len(arrays["v_template"])
     if "landmark_names" not in arrays:
         return dict(SMPL_LANDMARK_VERTICES) if num_vertices == SMPL_NUM_VERTICES else {}
-    names = [str(name) for name in arrays["landmark_names"]]
+    names = _texts("landmark_names", arrays)
     counts = Counter(names)
     unexpected = [name for name in names if name not in LANDMARKS or counts[name] > 1]
     if unexpected:

@@ -14,6 +14,7 @@ import numpy as np
 from vhlib.body.model_data import (
     OPTIONAL_SHAPES,
     REQUIRED_SHAPES,
+    TEXTS,
     BodyModelData,
     ModelFileError,
     build_model,
@@ -139,7 +140,7 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise ModelFileError("is empty; get the file again")
     if start == b"PK":
         return _read_npz(path)
-    return read_pickled_arrays(path, KEYS)
+    return read_pickled_arrays(path, KEYS, TEXTS)
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,20 @@ from vhlib.body.safe_pickle import Call, PickleError, parse_pickle
 MAX_BYTES = 2 * 2**30
 # A chumpy array may stand for a part of another. Released files have one of each.
 MAX_CHUMPY_NESTING = 8
+# Dtypes as numpy spells them. Text has four bytes a letter and holds no Python objects.
+NUMBERS = "[fiu][1248]"
+NUMBERS_OR_TEXT = NUMBERS + r"|U[1-9][0-9]{0,6}"
 
 
-def read_pickled_arrays(path: Path, keys: Iterable[str]) -> dict[str, np.ndarray]:
+def read_pickled_arrays(
+    path: Path, keys: Iterable[str], texts: Container[str] = ()
+) -> dict[str, np.ndarray]:
     """The arrays under those of ``keys`` that a pickled dict has; sparse ones become dense.
+
+    Args:
+        path: the pickle.
+        keys: what to read; the rest of the dict is ignored.
+        texts: those of the keys that may hold text instead of numbers.
 
     Raises:
         PickleError: the file isn't such a pickle; nothing in it has been run.
@@ -30,14 +40,15 @@ def read_pickled_arrays(path: Path, keys: Iterable[str]) -> dict[str, np.ndarray
         content = parse_pickle(path.read_bytes())
         if not isinstance(content, dict):
             raise PickleError(f"holds a {_kind(content)}, expected a dict of arrays")
-        return {key: _described(key, content[key]) for key in keys if key in content}
+        known = [key for key in keys if key in content]
+        return {key: _described(key, content[key], key in texts) for key in known}
     except PickleError as error:
         raise PickleError(f"{path}: {error}") from None
 
 
-def _described(key: str, value: object) -> np.ndarray:
+def _described(key: str, value: object, may_be_text: bool) -> np.ndarray:
     try:
-        return _array(value)
+        return _dense_array(value, NUMBERS_OR_TEXT) if may_be_text else _array(value)
     except (ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
         raise PickleError(f"{key} can't be read: {str(error)[:200]}; get the file again") from None
 
@@ -71,7 +82,7 @@ def _fields(record: Call) -> dict[str, object]:
     return record.state
 
 
-def _dense_array(record: object) -> np.ndarray:
+def _dense_array(record: object, types: str = NUMBERS) -> np.ndarray:
     """numpy's two ways: a call for an empty array and its state, or a buffer (protocol 5)."""
     if _kind(record) == "_reconstruct":
         shape, dtype, fortran, data = record.state[-4:]
@@ -80,7 +91,7 @@ def _dense_array(record: object) -> np.ndarray:
         data, dtype, shape, order, axes = (*record.args, None)[:5]
     else:
         raise ValueError(f"part of it is a {_kind(record)}, expected an array")
-    dtype, shape, data = _dtype(dtype), _shape(shape), _bytes(data)
+    dtype, shape, data = _dtype(dtype, types), _shape(shape), _bytes(data)
     if len(data) != math.prod(shape) * dtype.itemsize:
         raise ValueError(f"{len(data)} bytes are too many or too few for {shape} of {dtype}")
     flat = np.frombuffer(data, dtype) if data else np.empty(0, dtype)
@@ -89,14 +100,15 @@ def _dense_array(record: object) -> np.ndarray:
     return flat.reshape(shape, order="F" if order == "F" else "C")
 
 
-def _dtype(record: object) -> np.dtype:
-    """Plain numbers only: no Python objects, no records, no text."""
+def _dtype(record: object, types: str) -> np.dtype:
+    """Plain numbers, or text where it belongs: no Python objects, no records."""
     if _kind(record) != "dtype":
         raise ValueError(f"its dtype is a {_kind(record)}")
     name = record.args[0]
-    if not isinstance(name, str) or not re.fullmatch("[fiu][1248]", name):
+    if not isinstance(name, str) or not re.fullmatch(types, name):
         found = ascii(name)[:40] if isinstance(name, str) else _kind(name)
-        raise ValueError(f"its dtype is {found}, expected real numbers")
+        expected = "real numbers" if types == NUMBERS else "text"
+        raise ValueError(f"its dtype is {found}, expected {expected}")
     big_endian = record.state is not None and record.state[1] == ">"
     return np.dtype(name).newbyteorder(">" if big_endian else "<")
 
