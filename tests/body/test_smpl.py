@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from jaxtyping import config
 from torch import Tensor
 
 from tests.random_body import as_smplx, random_model
@@ -123,6 +125,14 @@ def test_arguments_broadcast_and_may_be_left_out():
     repeated = smpl(betas=shape.expand(4, 10), body_pose=parameters.body_pose).vertices
     torch.testing.assert_close(one_shape, repeated)
     assert smpl().vertices.shape == (500, 3)
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_rotations_have_the_root_first(batch):
+    parameters = random_parameters(batch, seed=0)
+    assert parameters.rotations.shape == (*batch, 24, 3, 3)
+    assert torch.equal(parameters.rotations[..., 0, :, :], parameters.global_orient)
+    assert torch.equal(parameters.rotations[..., 1:, :, :], parameters.body_pose)
 
 
 def test_rest_is_the_template(model):
@@ -259,6 +269,22 @@ class TestRefusals:
         with pytest.raises(ValueError, match="num_betas = 11: the model has 10 components"):
             SMPL(random_model(num_vertices=500, seed=0), num_betas=11)
 
+    def test_batches_that_do_not_broadcast(self, smpl):
+        message = r"batch axes don't broadcast: betas \(2,\), transl \(3,\)$"
+        arguments = {"betas": torch.zeros(2, 10), "transl": torch.zeros(3, 3)}
+        for function in (smpl, partial(smpl.keypoints, "smpl_24")):
+            with pytest.raises(ValueError, match=message):
+                function(**arguments)
+
+    @pytest.mark.parametrize("betas", [np.zeros(10, np.float32), [0.0] * 10, 0.0])
+    def test_what_is_no_tensor(self, smpl, betas):
+        config.update("jaxtyping_disable", True)  # who uses the library has no types checked
+        try:
+            with pytest.raises(ValueError, match=r"betas must be a tensor, got \w+; torch.as_ten"):
+                smpl(betas=betas)
+        finally:
+            config.update("jaxtyping_disable", False)
+
     def test_unknown_skeleton(self, smpl):
         with pytest.raises(ValueError, match=r"unknown skeleton 'openpose'; known: .*openpose_25"):
             smpl.keypoints("openpose")
@@ -284,9 +310,7 @@ def test_arguments_are_left_alone():
     copies = {name: value.clone() for name, value in vars(parameters).items()}
     smpl(**vars(parameters))
     smpl.keypoints("openpose_25", **vars(parameters))
-    smpl.keypoint_regressor("openpose_25").linearize(
-        parameters.betas, torch.cat([parameters.global_orient[:, None], parameters.body_pose], 1)
-    )
+    smpl.keypoint_regressor("openpose_25").linearize(parameters.betas, parameters.rotations)
     for name, value in vars(parameters).items():
         assert torch.equal(value, copies[name])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,11 @@ class BodyParameters:
     body_pose: Float[Tensor, "*batch K 3 3"]
     global_orient: Float[Tensor, "*batch 3 3"]
     transl: Float[Tensor, "*batch 3"]
+
+    @property
+    def rotations(self) -> Float[Tensor, "*batch J 3 3"]:
+        """Of all joints, the root's ``global_orient`` first."""
+        return torch.cat([self.global_orient[..., None, :, :], self.body_pose], -3)
 
     def __getitem__(self, index) -> BodyParameters:
         """Index the batch axes of every field alike."""
@@ -139,7 +144,8 @@ class SMPL(nn.Module):
     ) -> BodyOutput:
         """Vertices and joints of the posed body.
 
-        Shapes as in ``BodyParameters``. Raises ValueError for wrong shapes or dtypes.
+        Shapes as in ``BodyParameters``. Raises ValueError that names the argument for what isn't a
+        tensor of the expected shape and dtype, or that names all whose batch axes don't broadcast.
         """
         batch, betas, rotations, transl = self._arguments(betas, body_pose, global_orient, transl)
         joints = self.J_template + blend_shapes(betas, self.J_shapedirs)
@@ -209,12 +215,13 @@ class SMPL(nn.Module):
     ) -> tuple[torch.Size, Tensor, Tensor, Tensor]:
         """Defaults filled in, batch axes broadcast and flattened to one."""
         values = (betas, body_pose, global_orient, transl)
-        batches = {
-            self._batch_of(name, value)
-            for name, value in zip(self._shapes, values, strict=True)
-            if value is not None
-        }
-        batch = batches.pop() if len(batches) == 1 else torch.broadcast_shapes(*batches)
+        batch = _common_batch(
+            {
+                name: self._batch_of(name, value)
+                for name, value in zip(self._shapes, values, strict=True)
+                if value is not None
+            }
+        )
         betas, body_pose, global_orient, transl = (
             (self._default(shape) if value is None else value)
             .expand(*batch, *shape)
@@ -229,8 +236,12 @@ class SMPL(nn.Module):
             return torch.eye(3, dtype=like.dtype, device=like.device)
         return like.new_zeros(shape)
 
-    def _batch_of(self, name: str, value: Tensor) -> torch.Size:
-        """Batch axes of an argument; raises ValueError for its shape and dtype."""
+    def _batch_of(self, name: str, value: object) -> torch.Size:
+        """Batch axes of an argument; raises ValueError for its type, shape and dtype."""
+        if not isinstance(value, Tensor):
+            raise ValueError(
+                f"{name} must be a tensor, got {type(value).__name__}; torch.as_tensor makes one"
+            )
         shape, dtype = self._shapes[name], self.v_template.dtype
         axes = value.ndim - len(shape)
         if value.shape[axes:] != shape:
@@ -243,3 +254,15 @@ class SMPL(nn.Module):
                 f"with smpl.double()"
             )
         return value.shape[:axes]
+
+
+def _common_batch(batches: Mapping[str, torch.Size]) -> torch.Size:
+    """What the arguments' batch axes broadcast to, or a ValueError that names them."""
+    different = set(batches.values())
+    if len(different) == 1:
+        return different.pop()
+    try:
+        return torch.broadcast_shapes(*different)
+    except RuntimeError:
+        found = ", ".join(f"{name} {tuple(batch)}" for name, batch in batches.items())
+        raise ValueError(f"the batch axes don't broadcast: {found}") from None
