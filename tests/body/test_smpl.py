@@ -14,7 +14,7 @@ from torch import Tensor
 from tests.random_body import as_smplx, random_model
 from tests.toy_body import toy_model
 from vhlib.body import SMPL, BodyParameters
-from vhlib.body.model_files import BodyModelData, find_model, read_model
+from vhlib.body.model_files import BodyModelData, find_model, read_model, write_model
 from vhlib.body.skeletons import LANDMARKS, SKELETONS, SMPL_24, SMPLX_45, get_skeleton
 from vhlib.body.skinning import pose_features, regress_joints
 from vhlib.geometry import axis_angle_to_matrix
@@ -268,6 +268,13 @@ class TestRefusals:
     def test_more_betas_than_the_file_has(self):
         with pytest.raises(ValueError, match="num_betas = 11: the model has 10 components"):
             SMPL(random_model(num_vertices=500, seed=0), num_betas=11)
+
+    def test_a_file_with_fewer_betas_than_usual_is_named(self, tmp_path):
+        path = tmp_path / "nine.npz"
+        write_model(random_model(num_vertices=60, num_joints=24, num_shapes=9), path)
+        with pytest.raises(ValueError, match=r"nine\.npz: .* 9 components; ask for num_betas=9"):
+            SMPL.load(path)
+        assert SMPL.load(path, num_betas=9)().vertices.shape == (60, 3)
 
     def test_batches_that_do_not_broadcast(self, smpl):
         message = r"batch axes don't broadcast: betas \(2,\), transl \(3,\)$"

@@ -80,8 +80,10 @@ class SMPL(nn.Module):
     def __init__(self, data: BodyModelData, num_betas: int = 10):
         super().__init__()
         if not 0 < num_betas <= data.num_shape_components:
+            most = data.num_shape_components
             raise ValueError(
-                f"num_betas = {num_betas}: the model has {data.num_shape_components} components"
+                f"num_betas = {num_betas}: the model has {most} components; ask for "
+                f"num_betas={most} or fewer"
             )
         self.tree = KinematicTree(data.parents)
         self.num_betas = num_betas
@@ -123,7 +125,12 @@ class SMPL(nn.Module):
         Raises:
             ValueError, FileNotFoundError: one line that names the file and what is wrong in it.
         """
-        return cls(read_model(find_model(name_or_path)), num_betas)
+        path = find_model(name_or_path)
+        data = read_model(path)
+        try:
+            return cls(data, num_betas)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
 
     @property
     def shapedirs(self) -> Float[Tensor, "V 3 S"]:
