@@ -119,7 +119,7 @@ def test_a_square_beside_a_square_by_hand():
     smpl = card()
     body = card_at(smpl, 0.05, 0.0, 4.0)
     term = Silhouette.of_masks(smpl, square(150, 150, 100), CARD_CAMERA, 1.0, Squares())
-    distances = term.residuals(body)
+    distances = term.match(body).residuals(body)
     assert abs(((distances - 10).abs() < 0.1).sum() - 2 * 100) <= 2  # the corners
     mean = (100 * 100 + 2 * (1 + 9 + 25 + 49 + 81)) / 400
     assert term.energy(body).item() == pytest.approx(2 * mean, rel=0.02)
@@ -171,7 +171,7 @@ def test_zero_at_the_truth_and_growing_with_the_offset(scene, which, request):
     assert (energies.diff(dim=0) > 0).all()
     assert (energies[0] < 0.05 * energies[-1]).all()
     if which == "silhouette":
-        distances = term.residuals(scene.truth)  # in pixels of a person of 200
+        distances = term.match(scene.truth).residuals(scene.truth)  # in pixels of a person of 200
         assert distances.quantile(0.98) < 1.0
         assert distances.max() < 3  # at fingertips thinner than a pixel
 
@@ -183,7 +183,7 @@ def test_distances_equal_a_slow_search(scene, silhouette):
         silhouette.surface.vertices(body), silhouette.surface.edges, silhouette.camera, SPACING
     )
     points = contour.places.interpolate(contour.screen)
-    found = silhouette.residuals(body)[:, : points.shape[1]]
+    found = silhouette.match(body).residuals(body)[:, : points.shape[1]]
     cells = torch.stack(torch.meshgrid(*[torch.arange(320) + 0.5] * 2, indexing="xy"), -1).double()
     people = PersonMasks.cut_out(scene.masks, scene.camera)
     for sample in range(3):
@@ -194,26 +194,31 @@ def test_distances_equal_a_slow_search(scene, silhouette):
 
 
 def test_jacobian_equals_finite_differences_with_the_matches_held(scene, silhouette):
-    """Along random directions, and along each unknown that isn't a joint's."""
+    """Along random directions, and along each unknown that isn't a joint's.
+
+    A point that lies on the mask's edge itself has a slope on one side only, and is left out.
+    """
     body = scene.moved(offset(scene, x=0.03, y=0.02, z=0.1, others=0.05))
     matched = silhouette.match(body)
-    jacobian = matched.jacobian(body)
+    here, jacobian = matched.residuals(body), matched.jacobian(body)
     g = torch.Generator().manual_seed(5)
     n = body.vector.shape[-1]
     directions = [
         *torch.randn(8, n, generator=g, dtype=torch.float64),
         *torch.eye(n, dtype=torch.float64)[scene.truth.slices["betas"].start :],
     ]
-    step, numeric = 1e-6, []
+    step, numeric, smooth = 1e-6, [], torch.ones_like(here, dtype=torch.bool)
     for direction in directions:
         ahead, behind = (
             matched.residuals(PosedBody(body.regressor, body.vector + sign * step * direction))
             for sign in (1, -1)
         )
         numeric.append((ahead - behind) / (2 * step))
+        smooth &= (ahead - 2 * here + behind).abs() < 0.1 * step
     numeric = torch.stack(numeric, -1)
-    assert (jacobian @ torch.stack(directions, -1) - numeric).norm() / numeric.norm() < 1e-7
-    torch.testing.assert_close(jacobian, silhouette.jacobian(body))
+    assert (~smooth).sum() <= 3
+    error = (jacobian @ torch.stack(directions, -1) - numeric)[smooth]
+    assert error.norm() / numeric.norm() < 1e-7
 
 
 def test_a_wrong_jacobian_would_be_caught(scene, silhouette):

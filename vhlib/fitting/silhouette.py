@@ -2,7 +2,7 @@
 
 Which vertices lie on the outline depends on the pose, so the mesh is drawn anew at each step. What
 is compared with what is decided there, as in iterative closest points [Besl and McKay 1992]; given
-that, the term is a sum of squares like any other. `silhouette_iou` compares areas instead.
+that, the term is a robust sum of squares like any other. `silhouette_iou` compares areas instead.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SILHOUETTE_KERNEL = GemanMcClure(25.0)
 # Masks show clothes and hair. This and the weight by benchmarks/silhouette_weights.py, on
 # whose views 30 and 0.15 are 2 mm of MPJPE better still.
 DRESSED = 0.25
-SILHOUETTE_START = (Stage("mask", ALL_UNKNOWNS, {**BODY_WEIGHTS, "silhouette": 20.0}, 30),)
+SILHOUETTE_START = [Stage("mask", ALL_UNKNOWNS, {**BODY_WEIGHTS, "silhouette": 20.0}, 30)]
 """From a fit to the keypoints, which is the ``init``, on to keypoints and mask."""
 
 
@@ -105,14 +105,6 @@ class Silhouette(Term):
             direction=torch.where(uncovered, normalize(nearest.offset, dim=-1), 0.0),
             exists=contour.exists,
         )
-
-    def residuals(self, body: PosedBody) -> Float[Tensor, "N m"]:
-        """The distances, first those of the body's outline, then those of the mask's."""
-        return self.match(body).residuals(body)
-
-    def jacobian(self, body: PosedBody) -> Float[Tensor, "N m n"]:
-        """With what is compared held fast."""
-        return self.match(body).jacobian(body)
 
     def energy(self, body: PosedBody) -> Float[Tensor, " N"]:
         """The two means."""
