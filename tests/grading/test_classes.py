@@ -221,6 +221,25 @@ def test_a_dry_run_runs_nothing_and_tells_everything(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("options", [["--dry-run"], ["-j", "1"]])
+def test_what_was_handed_in_without_a_notebook_is_named(tmp_path, capsys, options):
+    folder = tmp_path / "in"
+    hand_in(folder, "ada", answers())
+    hand_in(folder, "lea", b"PK", "s.zip")
+    for number in range(5):
+        hand_in(folder, "max", b"", f"{number}.py")
+    (folder / "eli").mkdir()
+    for name in ("all.zip", ".DS_Store", "names\n.csv"):
+        (folder / name).write_bytes(b"PK")
+    arguments = ["grade", str(folder), "--out", str(tmp_path / "out"), *options]
+
+    assert main([*arguments, "--solutions", str(SHEETS)]) == 0
+
+    told = capsys.readouterr().out.splitlines()
+    assert "no notebook: eli, lea (s.zip), max (0.py, 1.py, 2.py)" in told
+    assert "in no student's folder: all.zip, names\\n.csv" in told
+
+
 @pytest.mark.parametrize(
     ("prepare", "said"),
     [

@@ -30,7 +30,12 @@ from vhlib.course.grading.grades import (
 from vhlib.course.grading.names import page_stem, shown
 from vhlib.course.grading.sandbox import Sandbox
 from vhlib.course.grading.scoring import NOT_ATTEMPTED, UNGRADABLE, PartResult
-from vhlib.course.grading.submissions import Submission, find_submissions, student_folders
+from vhlib.course.grading.submissions import (
+    Submission,
+    find_submissions,
+    left_out,
+    student_folders,
+)
 from vhlib.course.sheets import Sheet, bank_path
 
 MIN_SECRET_BYTES = 16
@@ -83,15 +88,15 @@ def grade_class(assignment: Assignment, out: Path, jobs: int, keep: str, say: Sa
     for student in assignment.students:
         own = [entry for entry in graded if entry.student == student]
         write_text(out / "feedback" / f"{page_stem(student)}.html", feedback_page(student, own))
-    for line in doubts(graded):
-        say(line)
+    for line in [*doubts(graded), *left_out(assignment.submissions, assignment.found)]:
+        say(shown(line))
     return f"{status_counts(graded)}; wrote {out / 'grades.csv'}"
 
 
 def doubts(graded: Sequence[Graded]) -> list[str]:
     """What nobody could grade, for somebody to settle: a line for each reason of each notebook."""
     lines = (
-        shown(f"{entry.student}, {entry.path or entry.sheet}: {result.status}")
+        f"{entry.student}, {entry.path or entry.sheet}: {result.status}"
         for entry in graded
         for result in entry.results
         if result.points is None
@@ -224,7 +229,8 @@ def dry_run(assignment: Assignment) -> str:
     for submission in assignment.found:
         path = submission.path.relative_to(assignment.submissions).as_posix()
         fate = f"ungradable: {submission.problem}" if submission.problem else submission.sheet
-        lines.append(shown(f"{path}: {fate}"))
+        lines.append(f"{path}: {fate}")
+    lines = [shown(line) for line in lines + left_out(assignment.submissions, assignment.found)]
     return "\n".join([*lines, "", isolation_report()])
 
 

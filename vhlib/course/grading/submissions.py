@@ -18,6 +18,9 @@ MAX_NOTEBOOKS = 100
 """Of one student: each costs the time that a function may take for all of its cases."""
 
 LONGEST_ID = 200
+MAX_NAMED = 3
+"""Of what lies in a folder without a notebook."""
+
 _SKIPPED = {".ipynb_checkpoints", "__MACOSX"}
 
 
@@ -119,6 +122,24 @@ def student_folders(folder: Path) -> list[Path]:
     """
     folders = (path for path in folder.iterdir() if path.is_dir() and is_students(path))
     return sorted(folders, key=lambda path: natural(path.name))
+
+
+def left_out(folder: Path, found: Sequence[Submission]) -> list[str]:
+    """Lines on what was handed in that holds no notebook: folders, and files in no folder.
+
+    Raises:
+        OSError: ``folder`` can't be read.
+    """
+    known = {submission.student for submission in found}
+    empty = [path for path in student_folders(folder) if path.name not in known]
+    held = [", ".join(sorted(part.name for part in path.iterdir())[:MAX_NAMED]) for path in empty]
+    students = [
+        f"{path.name} ({names})" if names else path.name
+        for path, names in zip(empty, held, strict=True)
+    ]
+    loose = sorted(p.name for p in folder.iterdir() if not p.is_dir() and is_students(p))
+    lines = {"no notebook": students, "in no student's folder": loose}
+    return [f"{what}: {', '.join(names)}" for what, names in lines.items() if names]
 
 
 def is_students(path: Path) -> bool:
