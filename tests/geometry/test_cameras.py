@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from jaxtyping import config
 from torch.autograd import gradcheck
 
 from vhlib.geometry import Crop, PerspectiveCamera, WeakPerspectiveCamera, axis_angle_to_matrix
@@ -182,6 +183,8 @@ def test_the_two_weak_perspective_conventions_agree(batch):
         ({"image_size": (640, 0)}, "image_size must be whole and positive"),
         ({"image_size": (640, 480.5)}, "image_size must be whole and positive"),
         ({"image_size": 640}, "image_size must be whole and positive"),
+        ({"image_size": ((640, 480), (640, 480))}, "image_size must be whole and positive"),
+        ({"image_size": (640, math.nan)}, "image_size must be whole and positive"),
     ],
 )
 def test_wrong_fields_are_refused_in_one_line(change, message):
@@ -189,6 +192,20 @@ def test_wrong_fields_are_refused_in_one_line(change, message):
     with pytest.raises(ValueError, match=message) as error:
         PerspectiveCamera(**(fields | change))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("image_size", [None, (640, None), "640x480", ("640", "480"), ((1, 2), 3)])
+def test_an_image_size_that_is_no_number_is_refused(image_size, monkeypatch):
+    monkeypatch.setattr(config, "jaxtyping_disable", True)  # outside of tests nobody checks types
+    with pytest.raises(ValueError, match=r"image_size must be whole and positive \(width"):
+        PerspectiveCamera(500.0, (320, 240), image_size)
+
+
+@pytest.mark.parametrize("camera", [camera64(), WeakPerspectiveCamera(1.0, (0.0, 0.0))])
+def test_a_single_point_needs_its_axis(camera, monkeypatch):
+    monkeypatch.setattr(config, "jaxtyping_disable", True)
+    with pytest.raises(ValueError, match=r"V, 3\), found \(3,\); give points\[None\]"):
+        camera.project(random(3))
 
 
 def test_wrong_points_scales_and_sizes_are_refused():

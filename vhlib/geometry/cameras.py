@@ -8,6 +8,7 @@ against those of the points.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -82,9 +83,11 @@ class PerspectiveCamera:
         return self.camera_to_world(self.T_camera_world.new_zeros(1, 3)).squeeze(-2)
 
     def project(self, points: Float[Tensor, "*#batch V xyz"]) -> Float[Tensor, "*#batch V 2"]:
-        """World points (*batch, V, 3) to pixels (*batch, V, 2); those behind the camera too."""
-        if points.shape[-1] != 3:
-            raise ValueError(f"points must be (*batch, V, 3), found {tuple(points.shape)}")
+        """World points (*batch, V, 3) to pixels (*batch, V, 2); those behind the camera too.
+
+        Raises ValueError for points of another shape, such as a single one without the axis V.
+        """
+        _require_points(points)
         return self.to_pixels(self.world_to_camera(points))
 
     def to_pixels(self, points: Float[Tensor, "*#batch V 3"]) -> Float[Tensor, "*#batch V 2"]:
@@ -180,7 +183,11 @@ class WeakPerspectiveCamera:
         return self.scale[..., None] * self.translation
 
     def project(self, points: Float[Tensor, "*#batch V 3"]) -> Float[Tensor, "*#batch V 2"]:
-        """Points (*batch, V, 3) to crop coordinates (*batch, V, 2), -1 to 1 over the crop."""
+        """Points (*batch, V, 3) to crop coordinates (*batch, V, 2), -1 to 1 over the crop.
+
+        Raises ValueError for points of another shape, such as a single one without the axis V.
+        """
+        _require_points(points)
         scale, translation = self.scale.to(points), self.translation.to(points)
         return scale[..., None, None] * (points[..., :2] + translation[..., None, :])
 
@@ -227,6 +234,12 @@ class Crop:
         return pixels / (self.resolution / 2) - 1
 
 
+def _require_points(points: Tensor) -> None:
+    if points.ndim < 2 or points.shape[-1] != 3:
+        hint = "; give points[None]" if points.shape == (3,) else ""
+        raise ValueError(f"points must be (*batch, V, 3), found {tuple(points.shape)}{hint}")
+
+
 def _float_tensor(name: str, value: object) -> Tensor:
     """A number, sequence, array or tensor as a finite float tensor; floating types are kept."""
     try:
@@ -258,9 +271,14 @@ def _require_positive(name: str, tensor: Tensor) -> None:
 
 def _whole_size(name: str, value: Numbers) -> tuple[int, int]:
     """A (width, height) pair as positive Python ints."""
-    sides = torch.as_tensor(value).tolist()
+    sides = None
+    with suppress(TypeError, ValueError, RuntimeError):  # what is no number at all
+        sides = torch.as_tensor(value).tolist()
     if not (
-        isinstance(sides, list) and len(sides) == 2 and all(s > 0 and s % 1 == 0 for s in sides)
+        isinstance(sides, list)
+        and len(sides) == 2
+        and all(isinstance(s, int | float) and s > 0 and s % 1 == 0 for s in sides)
     ):
-        raise ValueError(f"{name} must be whole and positive (width, height), found {value}")
+        found = repr(value) if sides is None else sides
+        raise ValueError(f"{name} must be whole and positive (width, height), found {found}")
     return int(sides[0]), int(sides[1])
