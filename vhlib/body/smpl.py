@@ -82,8 +82,8 @@ class SMPL(nn.Module):
         if not 0 < num_betas <= data.num_shape_components:
             most = data.num_shape_components
             raise ValueError(
-                f"num_betas = {num_betas}: the model has {most} components; ask for "
-                f"num_betas={most} or fewer"
+                f"num_betas = {num_betas}: the model has {most} components, so num_betas "
+                f"can be 1 to {most}"
             )
         self.tree = KinematicTree(data.parents)
         self.num_betas = num_betas
