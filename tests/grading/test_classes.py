@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,37 @@ def test_feedback_names_the_mistake_and_no_hidden_number(tmp_path):
     assert not any("LEAK" in content.decode() for content in written(tmp_path / "out").values())
     assert "<b>eve" not in eve
     assert "<script>" not in eve
+
+
+FAILING = {
+    "def double(x):\n    return (x": "SyntaxError: '(' was never closed (<cell>, line 2)",
+    f"from vhlib.geometry import skew\n{RIGHT_DOUBLE}": (
+        "stopped with ModuleNotFoundError: vhlib isn't there when graded"
+    ),
+    f"from vhlib import body\n{RIGHT_DOUBLE}": "ImportError: vhlib isn't there when graded",
+    f"import smplx\n{RIGHT_DOUBLE}": "ModuleNotFoundError: smplx isn't there when graded",
+    "def double(x):\n    import roma\n    return x + x": (
+        "it raises ModuleNotFoundError: vhlib, smplx and roma aren't there when graded"
+    ),
+    "def double(x):\n    return x + torch.tensor(x)": (
+        "it raises NameError: names of the sheet's pictures aren't there when graded"
+    ),
+}
+
+
+def test_feedback_says_once_why_a_function_could_not_be_called(tmp_path):
+    for number, double in enumerate(FAILING):
+        hand_in(tmp_path / "in", f"student{number}", answers(double))
+    grade(tmp_path / "in", tmp_path / "out")
+
+    for number, words in enumerate(FAILING.values()):
+        page = (tmp_path / "out" / "feedback" / f"student{number}.html").read_text()
+        told = unescape(page).split("<h3")[1]
+        assert words in told
+        assert "wasn't called" not in told
+        if not words.startswith("it raises"):
+            assert told.count("The cell of double stopped with") == 1
+            assert "<li>" not in told
 
 
 def test_the_last_lines_name_what_nobody_could_grade(tmp_path, capsys):

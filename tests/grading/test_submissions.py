@@ -149,7 +149,7 @@ def test_right_work_is_found_and_scored(odd, name):
     ("name", "part", "why"),
     [
         ("deleted", "quadruple", "no cell has the id quadruple, and none defines it"),
-        ("text_cell", "double", "cell 1, double, isn't a code cell"),
+        ("text_cell", "double", "the cell of double isn't a code cell"),
     ],
 )
 def test_work_that_is_not_there_is_ungradable(odd, name, part, why):

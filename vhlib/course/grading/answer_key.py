@@ -32,7 +32,7 @@ from vhlib.course.sheets import (
 ORACLE_S, ORACLE_END_S = 2.0, 6.0
 """Seconds for what a function builds on: to be interrupted between two lines, to be ended in one.
 """
-FORMAT = b"1"
+FORMAT = b"2"
 """Goes into every fingerprint: raised when the meaning of a stored result changes."""
 
 

@@ -8,7 +8,7 @@ from html import escape
 
 from vhlib.course.grading.grades import Graded
 from vhlib.course.grading.names import shown
-from vhlib.course.grading.scoring import PartResult
+from vhlib.course.grading.scoring import NOT_CALLED, PartResult
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -75,5 +75,6 @@ def part_lines(result: PartResult) -> list[str]:
     items = [
         f"<li>{escape(case)}: {escape(why)}{f' ({count} times)' if count > 1 else ''}</li>"
         for (case, why), count in failed.items()
+        if why != NOT_CALLED
     ]
     return [*lines, "<ul>", *items, "</ul>"] if items else lines

@@ -13,12 +13,16 @@ from vhlib.course.bank import Case
 from vhlib.course.comparison import Answer, Verdict, compare_answers
 from vhlib.course.grading.answer_key import AnswerKey, Part
 from vhlib.course.grading.child.calls import BUILTIN_FORMS
+from vhlib.course.grading.child.cells import NOT_THERE
 from vhlib.course.grading.child.framing import Garbled, restored
 from vhlib.course.grading.discretion import told
 from vhlib.course.grading.sandbox import Sandbox
 from vhlib.course.grading.student_process import Stopped, StudentProcess
 from vhlib.course.grading.submissions import Cell
 from vhlib.course.sheets import is_unwritten
+
+NOT_CALLED = "it wasn't called"
+"""Of a case, where the remarks say why."""
 
 SCORED, WRONG, NOT_ATTEMPTED, UNGRADABLE = "scored", "wrong", "not attempted", "ungradable"
 CELLS_S = 5.0
@@ -35,6 +39,12 @@ EXCEPTIONS = {
     for name, kind in vars(builtins).items()
     if isinstance(kind, type) and issubclass(kind, BaseException)
 }
+LACKS = dict.fromkeys(
+    ("ImportError", "ModuleNotFoundError"),
+    f": {', '.join(NOT_THERE[:-1])} and {NOT_THERE[-1]} aren't there when graded",
+) | {"NameError": ": names of the sheet's pictures aren't there when graded"}
+"""What most often lies behind an exception that the notebook didn't raise."""
+
 FORMS = {
     "huge": "it returns a whole number beyond 64 bits",
     "objects": "it returns an array of objects, expected numbers",
@@ -87,8 +97,8 @@ def score_part(cells: Sequence[Cell], key: AnswerKey, part: Part, sandbox: Sandb
             why = f"no cell has the id {part.name}, and none defines it"
             return ungradable(part, why)
         if marked[0].kind != "code":
-            return ungradable(part, f"cell {marked[0].number}, {part.name}, isn't a code cell")
-        return wrong(part, [f"Cell {marked[0].number} defines no function {part.name}."])
+            return ungradable(part, f"the cell of {part.name} isn't a code cell")
+        return wrong(part, [f"The cell of {part.name} defines no function {part.name}."])
     if all(unwritten(cell.source, part.name) for cell in own):
         return PartResult(part.name, 0.0, part.function.points, NOT_ATTEMPTED)
     return Trial(key, part, sandbox, own, cells).result()
@@ -104,8 +114,9 @@ def answer_cells(cells: Sequence[Cell], name: str) -> list[Cell]:
 
 def wrong(part: Part, remarks: Sequence[str]) -> PartResult:
     """The result of an answer that never came to be called."""
-    cases = tuple((case.name, "it wasn't called") for case in part.cases)
-    return PartResult(part.name, 0.0, part.function.points, WRONG, cases, tuple(remarks))
+    cases = tuple((case.name, NOT_CALLED) for case in part.cases)
+    told = tuple(dict.fromkeys(remarks))
+    return PartResult(part.name, 0.0, part.function.points, WRONG, cases, told)
 
 
 class Trial:
@@ -190,7 +201,7 @@ class Trial:
         for note in notes:
             match note:
                 case {"cell": int() as number, "error": str() as error} if number in numbers:
-                    lines.append(f"Cell {number} stopped with {error[:300]}.")
+                    lines.append(f"The cell of {self.part.name} stopped with {error[:300]}.")
         return lines
 
     def outcome(self, number: int) -> str:
@@ -218,7 +229,8 @@ class Trial:
             name = reply.get("error")
             self.unwritten += name == "NotImplementedError"
             known = isinstance(name, str) and name in EXCEPTIONS
-            return f"it raises {name}" if known else "it raises an exception of your own"
+            why = LACKS.get(name, "") if known else ""
+            return f"it raises {name}{why}" if known else "it raises an exception of your own"
         if kind == "unusual":
             form = reply.get("form")
             return FORMS.get(form, FORMS["object"]) if isinstance(form, str) else FORMS["object"]

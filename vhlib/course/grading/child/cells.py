@@ -104,7 +104,7 @@ def run_cells(cells: list[dict], namespace: dict) -> list[dict]:
     notes = []
     for cell in cells:
         try:
-            code = compile(plain_source(cell["source"]), f"<cell {cell['number']}>", "exec")
+            code = compile(plain_source(cell["source"]), "<cell>", "exec")
             exec(code, namespace)
         except BaseException as error:
             notes.append({"cell": cell["number"], "error": told(error)})
@@ -115,7 +115,9 @@ def told(error: BaseException) -> str:
     """An exception in one line, whatever its ``__str__`` does."""
     kind = type(error).__name__
     try:
-        text = " ".join(str(error).split())
+        package = str(error.name).split(".")[0] if isinstance(error, ImportError) else ""
+        told_plainly = f"{package} isn't there when graded"
+        text = told_plainly if package in NOT_THERE else " ".join(str(error).split())
     except BaseException:
         text = ""
     return f"{kind}: {text}"[:MAX_NOTE] if text else kind[:MAX_NOTE]
