@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from PIL import Image
 
 from vhlib import cli
 
@@ -95,9 +96,43 @@ def test_wrong_usage_is_2(arguments, capsys):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("grade in --out o -j x", "-j is 'x', expected a whole number"),
+        ("grade in --out o --keep x", "--keep is 'x', expected best or last"),
+        ("lab --port x", "--port is 'x', expected a whole number"),
+        ("build-body --seed 1.5", "--seed is '1.5', expected a whole number"),
+        ("build-body --gender x", "--gender is 'x', expected neutral or female or male"),
+        ("train nope", "NAME is 'nope', expected pose-prior"),
+        ("fit a.jpg --person -1e3", "--person is '-1e3', expected a whole number"),
+        ("fit a.jpg --focal -1x", "--focal is '-1x', expected a number"),
+    ],
+)
+def test_a_wrong_value_is_1_and_one_line(arguments, line, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    assert cli.main(arguments.split()) == 1
+
+    assert capsys.readouterr() == ("", f"vh: {line}\n")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("focal", ["-5", "-1e3", "-.5"])
+def test_a_negative_value_is_no_option(focal, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (8, 8)).save("a.jpg")
+
+    assert cli.main(["fit", "a.jpg", "--focal", focal]) == 1
+
+    err = capsys.readouterr().err
+    assert err.startswith(f"vh: a focal length of {float(focal):g} pixels isn't plausible")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
     "command",
     ["lab", "fit", "assets", "assets list", "assets fetch", "convert-model"]
-    + ["build-body", "train", "build"],
+    + ["build-body", "train", "build", "release", "site", "grade"],
 )
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as stop:

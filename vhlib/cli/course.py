@@ -6,7 +6,9 @@ import argparse
 import os
 from pathlib import Path
 
-from vhlib.cli.commands import add_command
+from vhlib.cli.commands import add_command, choice, number
+
+KEPT = ("best", "last")
 
 
 def add_lab(commands) -> None:
@@ -15,15 +17,18 @@ def add_lab(commands) -> None:
     command.add_argument(
         "notebook", nargs="?", type=Path, default=Path("notebooks/00_start_here.ipynb")
     )
-    command.add_argument("--port", type=int, help="port to serve on (the first free one from 8888)")
+    command.add_argument(
+        "--port", metavar="N", help="port to serve on (the first free one from 8888)"
+    )
     command.add_argument("--no-browser", action="store_true", help="print the address only")
 
 
 def run_lab(options: argparse.Namespace) -> None:
     """Serve JupyterLab until it is stopped."""
+    port = number("--port", options.port, int)
     from vhlib.course.lab import serve_lab
 
-    serve_lab(options.notebook, port=options.port, browser=not options.no_browser)
+    serve_lab(options.notebook, port=port, browser=not options.no_browser)
 
 
 def add_build(commands) -> None:
@@ -94,13 +99,13 @@ def add_grade(commands) -> None:
         "submissions", type=Path, metavar="SUBMISSIONS", help="holds STUDENT/NN_name.ipynb"
     )
     command.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder to write")
-    command.add_argument("-j", dest="jobs", type=int, metavar="N", help="at a time (cores)")
+    command.add_argument("-j", dest="jobs", metavar="N", help="at a time (cores)")
     command.add_argument(
         "--secret", type=Path, metavar="FILE", help="draws the hidden cases (default: public ones)"
     )
     command.add_argument(
         "--keep",
-        choices=("best", "last"),
+        metavar="|".join(KEPT),
         default="best",
         help="which of several notebooks of one student counts (%(default)s)",
     )
@@ -120,14 +125,15 @@ def run_grade(options: argparse.Namespace) -> str:
     """Grade a folder of submissions."""
     if not hasattr(os, "fork"):
         raise ValueError("vh grade runs on Linux and macOS; on Windows, run it in WSL")
+    jobs, keep = number("-j", options.jobs, int), choice("--keep", options.keep, KEPT)
     from vhlib.course.grading.classes import grade_command
 
     return grade_command(
         options.submissions,
         options.out,
-        jobs=options.jobs,
+        jobs=jobs,
         secret=options.secret,
-        keep=options.keep,
+        keep=keep,
         solutions=options.solutions,
         dry=options.dry_run,
     )
