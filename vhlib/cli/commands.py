@@ -26,7 +26,7 @@ def number(option: str, text: str | None, kind: type[int] | type[float]) -> int 
 
 
 def choice(option: str, text: str, known: Sequence[str]) -> str:
-    """The value of an option that must be one of ``known``; argparse would exit with 2 here, too."""
+    """The value of an option that must be one of ``known``; argparse would exit with 2, too."""
     if text not in known:
         raise ValueError(f"{option} is {text!r}, expected {' or '.join(known)}")
     return text
