@@ -24,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from limbs import all_rotations, hyperextended
 from measure import machine, print_table
 from silhouette import SMALL, drawn
 from synthetic_views import CAMERA, Faults, detect, held_out, limb_errors, random_views
@@ -35,11 +36,9 @@ from vhlib.body.skeletons import OPENPOSE_25B
 from vhlib.data.four_cameras import LIMB_JOINTS
 from vhlib.fitting import COLD_START, Fit, Squares, Stage, fit_smplify
 from vhlib.fitting.collision import BODY_PAIRS, Interpenetration, kept_apart
-from vhlib.fitting.energies import signed_bends
 from vhlib.fitting.priors import GaussianMixturePrior
 from vhlib.fitting.silhouette import SILHOUETTE_START, Silhouette
 from vhlib.fitting.starts import LeastSquares
-from vhlib.geometry import matrix_to_axis_angle
 
 VIEWS = 300
 SKELETON = OPENPOSE_25B.name
@@ -48,7 +47,6 @@ HIDDEN = 0.2
 # Shares of the person's height; confidences, from and to.
 VISIBLE_NOISE, HIDDEN_NOISE = 0.007, 0.04
 VISIBLE_CONFIDENCE, HIDDEN_CONFIDENCE = (0.7, 1.0), (0.35, 0.6)
-HYPEREXTENSION = 5.0  # degrees
 COLLISION = 0.02  # metres
 HEADER = (
     *("", "MPJPE", "+-", "PA-MPJPE", "+-"),
@@ -113,16 +111,6 @@ def at_once(schedule: Sequence[Stage] = COLD_START) -> list[Stage]:
 def facing_the_camera(schedule: Sequence[Stage] = COLD_START) -> list[Stage]:
     """The schedule from one direction instead of four."""
     return [replace(schedule[0], prepare=(LeastSquares(),)), *schedule[1:]]
-
-
-def hyperextended(parameters: BodyParameters) -> Tensor:
-    """Which bodies have a knee or an elbow bent the wrong way, (N,) bool."""
-    bends = torch.rad2deg(signed_bends(matrix_to_axis_angle(all_rotations(parameters))))
-    return (bends > HYPEREXTENSION).any(-1)
-
-
-def all_rotations(parameters: BodyParameters) -> Tensor:
-    return torch.cat([parameters.global_orient[:, None], parameters.body_pose], 1)
 
 
 def colliding(smpl: SMPL, parameters: BodyParameters) -> Tensor:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
+from measure import machine
 from synthetic_views import CAMERA, Faults, limb_errors, random_views
 from torch import Tensor
 
@@ -138,6 +139,7 @@ def report(label: str, errors: list[tuple[Tensor, Tensor]]) -> None:
 
 
 def main() -> None:
+    print(machine())
     smpl = SMPL.load()
     known = list(clips(smpl, torch.Generator().manual_seed(0)))
     print(f"{len(known)} clips\n{'weight':20}   MPJPE  PA-MPJPE")

@@ -22,6 +22,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from limbs import HIPS, HYPEREXTENSION, hyperextended, limb_joints
+from measure import machine
 from PIL import Image
 from spin_schedule import SpinPeer
 from torch import Tensor
@@ -35,18 +37,16 @@ from vhlib.data.detection import detect_people
 from vhlib.data.four_cameras import LIMB_JOINTS, FourCameraClip
 from vhlib.fitting import fit_smplify, load_pose_prior
 from vhlib.fitting.clips import fit_clip
-from vhlib.fitting.energies import Reprojection, signed_bends
+from vhlib.fitting.energies import Reprojection
 from vhlib.fitting.multiview import fit_views
 from vhlib.fitting.observations import usable_keypoints
 from vhlib.fitting.posed_body import PosedBody
 from vhlib.fitting.solvers import one_thread
 from vhlib.fitting.starts import ALL_AROUND, LeastSquares, Turn, View, mean_stance
-from vhlib.geometry import axis_angle_to_matrix, matrix_to_axis_angle
+from vhlib.geometry import axis_angle_to_matrix
 from vhlib.geometry.rasterizer import rasterize
 from vhlib.metrics import mpjpe, pa_mpjpe
 
-HIPS = [LIMB_JOINTS.index("left_hip"), LIMB_JOINTS.index("right_hip")]
-HYPEREXTENSION = 5.0  # degrees
 FAILED = 150.0  # mm
 PEER_EVERY = 10
 ALONE, CLIP = "each frame alone", "as one clip"
@@ -87,9 +87,10 @@ def limbs(skeleton: str) -> list[int]:
     return get_skeleton(skeleton).indices(*LIMB_JOINTS)
 
 
-def limb_joints(smpl: SMPL, parameters: BodyParameters) -> Tensor:
-    """The twelve joints of fitted bodies, (T, 12, 3), in their frame."""
-    return smpl.keypoints("smpl_24", **vars(parameters))[..., limbs("smpl_24"), :]
+def nearest(people: Keypoints, person: Keypoints) -> int:
+    """Which of some people is the person as another detector sees them."""
+    there = person.xy.median(0).values
+    return int((people.xy.median(1).values - there).norm(dim=-1).argmin())
 
 
 def detected(clip: FourCameraClip, camera: int) -> Keypoints:
@@ -97,9 +98,7 @@ def detected(clip: FourCameraClip, camera: int) -> Keypoints:
     track = []
     for frame, picture in enumerate(clip.frames(camera)):
         people = detect_people(picture).keypoints
-        there = clip.keypoints(camera)[frame].xy.median(0).values
-        nearest = (people.xy.median(1).values - there).norm(dim=-1).argmin()
-        track.append(people[int(nearest)])
+        track.append(people[nearest(people, clip.keypoints(camera)[frame])])
     xy, confidence = (
         torch.stack([getattr(k, name) for k in track]) for name in ("xy", "confidence")
     )
@@ -125,12 +124,6 @@ def reprojection_share(keypoints: Keypoints, projected: Tensor) -> Tensor:
     seen = keypoints.confidence[..., chosen] > MIN_CONFIDENCE
     distance = (projected - keypoints.xy)[..., chosen, :].norm(dim=-1)
     return (distance * seen).sum(-1) / seen.sum(-1) / keypoints.height(MIN_CONFIDENCE)
-
-
-def hyperextended(parameters: BodyParameters) -> Tensor:
-    """Which fits have a knee or an elbow more than HYPEREXTENSION the wrong way, (T,) bool."""
-    rotations = torch.cat([parameters.global_orient[..., None, :, :], parameters.body_pose], -3)
-    return (torch.rad2deg(signed_bends(matrix_to_axis_angle(rotations))) > HYPEREXTENSION).any(-1)
 
 
 def stance(smpl: SMPL, clip: FourCameraClip, camera: int) -> Found:
@@ -273,6 +266,7 @@ def main() -> None:
     tracks = [find(clip, camera) for camera in range(4)]
     rows: dict[str, list[Found]] = {"mean stance": [stance(smpl, clip, c) for c in range(4)]}
     with one_thread():
+        print(machine())
         if not options.no_peer:
             rows["SPIN schedule"] = [spin(smpl, clip, c, k) for c, k in enumerate(tracks)]
         for how in (ALONE, CLIP):

@@ -1,6 +1,6 @@
 """What faults of detectors and cameras do to the fit, with and without its robust pieces.
 
-    python benchmarks/robustness.py --views 30 > benchmarks/results/robustness.txt
+    python benchmarks/robustness.py > benchmarks/results/robustness.txt
 
 Synthetic views (benchmarks/synthetic_views.py) with one fault at a time. MPJPE and PA-MPJPE of the
 twelve limb joints in mm, median and 95th percentile; exit code 1 if a fit raised or isn't finite.
@@ -163,7 +163,7 @@ class Variant:
     """A way to fit: the stages, and whether points out of reach are dropped."""
 
     name: str
-    schedule: Sequence[Stage] = COLD_START
+    schedule: Sequence[Stage] = tuple(COLD_START)
     drops_astray: bool = True
 
 

@@ -24,8 +24,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import trimesh
+from limbs import HIPS, limb_joints
 from PIL import Image
-from real_clip import HIPS, limb_joints
+from real_clip import nearest
 from synthetic_views import CAMERA, Faults, detect, random_views
 from torch import Tensor
 
@@ -68,9 +69,8 @@ def subject_masks(clip: FourCameraClip, camera: int, frames: Sequence[int]) -> T
     masks = []
     for frame, picture in zip(frames, clip.frames(camera, frames), strict=True):
         people = detect_people(picture)
-        there = clip.keypoints(camera)[frame].xy.median(0).values
-        nearest = (people.keypoints.xy.median(1).values - there).norm(dim=-1).argmin()
-        masks.append(people.mask(int(nearest)) > 0.5)
+        subject = nearest(people.keypoints, clip.keypoints(camera)[frame])
+        masks.append(people.mask(subject) > 0.5)
     return torch.stack(masks)
 
 

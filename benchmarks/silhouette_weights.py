@@ -13,9 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
+from limbs import HIPS, LIMBS
 from scipy.ndimage import distance_transform_edt
 from silhouette import SMALL, drawn
-from synthetic_views import CAMERA, HIPS, LIMBS, Faults, detect, held_out, random_views
+from synthetic_views import CAMERA, Faults, detect, held_out, random_views
 from torch import Tensor
 
 from vhlib.body import SMPL, Keypoints

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from limbs import HIPS, limb_joints
 from torch import Tensor
 
 from vhlib.body import SMPL, BodyParameters, Keypoints
-from vhlib.body.skeletons import SMPL_24
-from vhlib.data.four_cameras import LIMB_JOINTS
 from vhlib.data.mocap import split_by_clip
 from vhlib.data.motion_library import load_registry_motions
 from vhlib.fitting.priors import GaussianMixturePrior
@@ -25,8 +24,6 @@ from vhlib.metrics import mpjpe, pa_mpjpe
 from vhlib.training.pose_prior import HELD_OUT_CLIPS, PosePriorRecipe, fit_mixture
 
 CAMERA = PerspectiveCamera((1680.0, 1680.0), (540.0, 960.0), (1080, 1920))
-LIMBS = SMPL_24.indices(*LIMB_JOINTS)
-HIPS = [LIMB_JOINTS.index("left_hip"), LIMB_JOINTS.index("right_hip")]
 
 
 @dataclass(frozen=True)
@@ -111,8 +108,6 @@ def detect(points: Tensor, skeleton: str, faults: Faults, generator: torch.Gener
 
 def limb_errors(smpl: SMPL, found: BodyParameters, truth: BodyParameters) -> tuple[Tensor, Tensor]:
     """MPJPE (from the hips' middle) and PA-MPJPE of the twelve limb joints, (N,) mm each."""
-    joints, true_joints = (
-        smpl.keypoints("smpl_24", **vars(parameters))[:, LIMBS] for parameters in (found, truth)
-    )
+    joints, true_joints = (limb_joints(smpl, parameters) for parameters in (found, truth))
     error = mpjpe(joints, true_joints, root=HIPS)
     return 1000 * error, 1000 * pa_mpjpe(joints, true_joints)
