@@ -10,6 +10,8 @@
 # Write each function where it says so and run its cell; the cell below it checks it at once.
 # `hint(exp_map)` gives the next of three hints. All functions take any leading batch axes: `*` below
 # stands for none, one, or more of them.
+#
+# {{graded}}
 
 # %%
 import importlib.util

@@ -10,6 +10,8 @@
 # `hint(shaped)` gives the next of three hints. Lengths are metres. `*` stands for leading batch
 # axes: none, one, or more of them. $V$ counts vertices, $K$ joints, and $S$ betas.
 #
+# {{graded}}
+#
 # Three arrays of a body model occur in several parts: the template $\bar T$ is `v_template`
 # `(V, 3)`, the directions $S_k$ are the slices `shapedirs[..., k]` of `shapedirs` `(V, 3, S)`, and
 # $\mathcal J$ is `J_regressor` `(K, V)`.

@@ -11,6 +11,8 @@
 # `hint(chain)` gives the next of three hints. Lengths are metres, rotations are matrices. `*` stands
 # for leading batch axes: none, one, or more of them, the same for all arguments that have it. $K$
 # counts joints, the root among them, and $V$ vertices.
+#
+# {{graded}}
 
 # %%
 import importlib.util

@@ -11,6 +11,8 @@
 # `hint(shape_space)` gives the next of three hints. Functions that learn take one set of people or
 # poses. Functions that use what was learned take any leading batch axes: `*` below stands for none,
 # one, or more of them.
+#
+# {{graded}}
 
 # %%
 import importlib.util

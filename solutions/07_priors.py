@@ -10,6 +10,8 @@
 # Write each function where it says so and run its cell; the cell below it checks it at once.
 # `hint(bending_energy)` gives the next of three hints. `*` below stands for any leading batch axes:
 # none, one, or more of them.
+#
+# {{graded}}
 
 # %%
 import importlib.util

@@ -11,6 +11,8 @@
 # `hint(torso_depth)` gives the next of three hints. All functions take any leading batch axes: `*`
 # below stands for none, one, or more of them. Points are in camera axes (x right, y down, z
 # forward), in metres; pixels are $(u, v)$.
+#
+# {{graded}}
 
 # %%
 import importlib.util

@@ -11,6 +11,8 @@
 # `hint(point_jacobian)` gives the next of three hints. All functions take any leading batch axes:
 # `*` below stands for none, one, or more of them.
 #
+# {{graded}}
+#
 # Throughout, $n$ unknowns $x$ should make $m$ residuals $r$ small, the energy is
 # $E = \lVert r \rVert^2$, and $J$ is $m \times n$: its column $j$ tells how all residuals change
 # with unknown $j$.

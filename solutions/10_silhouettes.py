@@ -11,6 +11,8 @@
 # stands for none, one, or more of them. A mask is an array of truth values `(*, H, W)`. The pixel
 # in row $r$ and column $c$ is a square with its centre at $x = c + 0.5$, $y = r + 0.5$; points are
 # `(x, y)`, in pixels.
+#
+# {{graded}}
 
 # %%
 import importlib.util

@@ -11,6 +11,8 @@
 # `hint(mpjpe)` gives the next of three hints. Joints are in metres, `(*, J, 3)`: `*` stands for
 # any leading batch axes, none, one, or more of them. Tables in papers print millimetres; the
 # functions here stay with metres.
+#
+# {{graded}}
 
 # %%
 import importlib.util

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vhlib import files
 from vhlib.course.answers import answer_of
 from vhlib.course.bank import Case
 from vhlib.course.check_files import (
@@ -189,6 +190,66 @@ def test_hints_come_one_after_the_other(sheet, capsys):
     assert [text.split(": ")[1] for text in given] == ["Think.\n", "Add.\n", "Add 1.\n", "Add 1.\n"]
     assert printed(capsys, sheet.hint, stub, 1) == "Hint 1 of 3 for add_one: Think.\n"
     assert printed(capsys, sheet.hint, stub, 4) == "There are hints 1 to 3 for add_one.\n"
+
+
+def test_a_name_in_quotes_means_its_function(sheet, capsys, monkeypatch):
+    assert printed(capsys, sheet.hint, "add_one") == "Hint 1 of 3 for add_one: Think.\n"
+    line = "add_one isn't there yet: run its cell first.\n"
+    assert printed(capsys, sheet.check, "add_one") == line
+    assert printed(capsys, sheet.ready, "add_one") == line
+    assert printed(capsys, sheet.check, "sum").startswith("sum isn't asked for here")
+
+    right = answer("return x + 1.0")
+    monkeypatch.setattr(sys.modules["__main__"], "add_one", right, raising=False)
+    assert printed(capsys, sheet.check, "add_one") == printed(capsys, sheet.check, right)
+    assert sheet.ready("add_one")
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("return x + 1.0", ""),
+        ("return np.add(x, 1.0)", ""),
+        ("files.__name__\nreturn x + 1.0", "it fails: it uses vhlib"),
+        ("str(read_npz)\nreturn x + 1.0", "it fails: it uses vhlib"),
+        ("import vhlib.files\nreturn x + 1.0", "it fails: it uses vhlib"),
+        ("if x is None:\n    from roma import nothing\nreturn x + 1.0", "it fails: it uses roma"),
+        ("return x + 1.0 + 0 * len(figure)", "it finds figure only if a cell of your own"),
+        ("return [x + one for one in figure][0]", "it finds figure only if a cell of your own"),
+        ("return (lambda: x + figure[0])()", "it finds figure only if a cell of your own"),
+        ("return helper(x)", "it finds figure only if a cell of your own"),
+        ("return below(x)", ""),
+    ],
+)
+def test_what_is_not_there_when_graded_is_told(capsys, body, told):
+    """``helper`` and ``below`` use what a picture made; graders replace ``below``."""
+    names = {"files": files, "read_npz": files.read_npz, "figure": [1.0]}
+    function = answer(body, **names)
+    for name in ("helper", "below"):
+        exec(f"def {name}(x):\n    return x + figure[0]\n", function.__globals__)
+    sheet = OpenSheet("00_test", (one_exercise(pictured=("figure",), builds_on=("below",)),))
+
+    lines = printed(capsys, sheet.check, function).splitlines()
+
+    assert "passed" in lines[0]
+    assert len(lines) == (2 if told else 1)
+    assert lines[-1].startswith(f"  When graded {told}" if told else "✔")
+
+
+def test_a_stub_is_not_told_what_it_lacks(capsys):
+    sheet = OpenSheet("00_test", (one_exercise(pictured=("figure",)),))
+    stub = answer("figure\nraise NotImplementedError", figure=0)
+
+    assert "graded" not in printed(capsys, sheet.check, stub)
+
+
+def test_what_the_own_cell_imports_is_there_when_graded(capsys, tmp_path):
+    cell = tmp_path / "cell.py"
+    cell.write_text("import math\ndef add_one(x):\n    return x + math.exp(0)\n")
+    exec(compile(cell.read_text(), str(cell), "exec"), names := {})
+    sheet = OpenSheet("00_test", (one_exercise(pictured=("math",)),))
+
+    assert "graded" not in printed(capsys, sheet.check, names["add_one"])
 
 
 def test_what_a_function_builds_on_is_named(capsys):

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from vhlib.course.building import build_course as build
-from vhlib.course.editions import WIDGET_VIEW, code_cells, content_ids, lightened, stamp
+from vhlib.course.editions import GRADED, WIDGET_VIEW, code_cells, content_ids, lightened, stamp
 
 SOURCE = """\
 # %% [markdown]
@@ -160,10 +160,13 @@ def test_a_stored_output_holds_no_live_widget():
 
 def test_addresses_are_stamped():
     stamped = stamp(
-        "{{repository}} {{colab}}", "https://github.com/ada/course", "notebooks/01_sums.ipynb"
+        "{{repository}} {{colab}} {{graded}}",
+        "https://github.com/ada/course",
+        "notebooks/01_sums.ipynb",
     )
 
-    repository, colab = stamped.split()
+    repository, colab, graded = stamped.split(maxsplit=2)
+    assert graded == GRADED
     assert repository == "https://github.com/ada/course"
     assert colab.endswith("/github/ada/course/blob/main/notebooks/01_sums.ipynb")
 

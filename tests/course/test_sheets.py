@@ -12,6 +12,7 @@ import pytest
 
 from vhlib.course.building import build_course
 from vhlib.course.check_files import read_check_file
+from vhlib.course.editions import GRADED
 from vhlib.course.exercise_editions import sheet_sources, student_edition, student_path, written
 from vhlib.course.sheets import (
     bank_path,
@@ -133,6 +134,14 @@ def test_a_sheet_says_what_it_asks(source):
     )
     assert is_unwritten(one.stub, "add_one")
     assert not is_unwritten(one.solution, "add_one")
+
+
+def test_the_names_that_only_a_picture_makes_are_known(source):
+    picture = "import torch\nimport numpy as np\n\nfor x in range(3):\n    import roma\n"
+    text = source.read_text()
+    source.write_text(f"{text}\n# %%\n{picture}\n# %%\ndef add_one(): ...\n")
+
+    assert read_sheet(source).pictured == ("roma", "torch", "x")
 
 
 def test_who_grades_loads_no_library_of_notebooks():
@@ -338,3 +347,13 @@ def test_student_editions_are_what_their_sources_give(source):
 
     assert path.read_text(encoding="utf-8") == written(student_edition(source, ROOT))
     assert 3 <= len(read_sheet(source).functions) <= 6
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=[source.stem for source in SOURCES])
+def test_a_sheet_says_what_graders_run(source):
+    """Its first cell does, and there is one cell that imports numpy for all, as it says."""
+    first = student_edition(source, ROOT).cells[0]
+    (given,) = read_sheet(source).given
+
+    assert GRADED in first.source
+    assert "import numpy as np" in given

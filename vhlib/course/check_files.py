@@ -44,6 +44,7 @@ class PublicExercise:
 
     Attributes:
         messages: one for each known mistake.
+        pictured: names that only the sheet's pictures make, so that graders don't have them.
     """
 
     name: str
@@ -55,6 +56,7 @@ class PublicExercise:
     framework: str
     seconds: float | int
     drawing: str | None
+    pictured: tuple[str, ...] = ()
 
 
 def check_file(sheet: str) -> Path:

@@ -27,6 +27,7 @@ from vhlib.course.check_files import (
 )
 from vhlib.course.comparison import Answer
 from vhlib.course.judging import NOT_ATTEMPTED, PASSED, Report, judge
+from vhlib.course.reach import out_of_reach
 
 
 def open_sheet(name: str) -> OpenSheet:
@@ -54,21 +55,25 @@ class OpenSheet:
         self._hints = dict.fromkeys(self._exercises, 0)
 
     def check(self, function: Any) -> None:
-        """Try ``function`` on the public cases and print what came of it.
+        """Try ``function``, or the one of that name, on the public cases and print what came of it.
 
-        Where a case fails and can be drawn, the answer is drawn beside the expected one.
+        Where a case fails and can be drawn, the answer is drawn beside the expected one. What it
+        uses that isn't there when it is graded is told as well.
         """
-        exercise = self._exercise(function)
+        exercise, function = self._asked(function)
         if exercise is None:
             return
         report = self._judge(exercise, function)
         print(report)
+        if report.status != NOT_ATTEMPTED:
+            for line in out_of_reach(function, exercise.pictured, exercise.builds_on):
+                print(f"  {line}")
         failure = report.failure
         if failure is not None and _draw(exercise, failure.public, failure.answer):
             self._drawn[exercise.name] = function, report.lines
 
     def hint(self, function: Any, number: int | None = None) -> None:
-        """Print hint 1, 2 or 3 for ``function``; without a number, the next one."""
+        """Print hint 1, 2 or 3 for ``function`` or its name; without a number, the next one."""
         exercise = self._exercise(function)
         if exercise is None:
             return
@@ -85,7 +90,7 @@ class OpenSheet:
 
         What is wrong in the way that its check has drawn isn't drawn again.
         """
-        exercise = self._exercise(function)
+        exercise, function = self._asked(function)
         if exercise is None or not self._is_attempted(exercise, function):
             return
         report = self._reports[exercise.name]
@@ -102,7 +107,7 @@ class OpenSheet:
         For a cell that uses them: ``if sheet.ready(project): ...``.
         """
         for function in functions:
-            exercise = self._exercise(function)
+            exercise, function = self._asked(function)
             if exercise is None:
                 return False
             status = self._known(exercise, function).status
@@ -126,13 +131,25 @@ class OpenSheet:
             _download_from_colab(Path(f"{self.name}.ipynb"))
 
     def _exercise(self, function: Any) -> PublicExercise | None:
-        """The exercise that ``function`` answers; a line and None if it answers none."""
-        name = getattr(function, "__name__", None)
-        if callable(function) and name in self._exercises:
+        """The exercise that ``function`` answers or names; a line and None if there is none."""
+        is_name = isinstance(function, str)
+        name = function if is_name else getattr(function, "__name__", None)
+        if (is_name or callable(function)) and name in self._exercises:
             return self._exercises[name]
         known = ", ".join(self._exercises)
         print(f"{name or type(function).__name__} isn't asked for here: there are {known}.")
         return None
+
+    def _asked(self, function: Any) -> tuple[PublicExercise | None, Any]:
+        """The exercise, and the function itself if its name was given; a line if one is missing."""
+        exercise = self._exercise(function)
+        if exercise is None or not isinstance(function, str):
+            return exercise, function
+        found = getattr(sys.modules["__main__"], function, None)  # a notebook's cells run there
+        if not callable(found):
+            print(f"{function} isn't there yet: run its cell first.")
+            return None, None
+        return exercise, found
 
     def _judge(self, exercise: PublicExercise, function: Callable) -> Report:
         """Judge ``function`` and remember the report."""

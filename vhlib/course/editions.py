@@ -3,8 +3,8 @@
 A source ``NN_name.py`` says everything that a person wrote; ``NN_name.ipynb`` beside it adds what
 one run on one core printed and drew. Both are committed, and only the source is edited.
 
-In a source, ``{{repository}}`` stands for the address in pyproject.toml, and ``{{colab}}`` for the
-address that opens this notebook in Colab.
+In a source, ``{{repository}}`` stands for the address in pyproject.toml, ``{{colab}}`` for the
+address that opens this notebook in Colab, and ``{{graded}}`` for :data:`GRADED`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,12 @@ CHECKED_MARK = "# NBVAL_CHECK_OUTPUT"
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 CELL_TIMEOUT_S = 300
+
+GRADED = (
+    "Graders run your own cells and the one that imports numpy, no others: a function has no name "
+    "that another cell of the sheet makes, and no `vhlib`, `smplx` or `roma`."
+)
+"""What every sheet tells of how it is graded."""
 
 EDITIONS = {"solutions": "exercises"}
 """Folder of sources -> folder of what readers open, where that is another one."""
@@ -108,10 +114,12 @@ def repository_address(root: Path) -> str:
 
 
 def stamp(text: str, repository: str, page: str) -> str:
-    """Put the addresses into a source; ``page`` is the notebook's path in the repository."""
+    """Put what all have alike into a source; ``page`` is the notebook's path in the repository."""
     owner = repository.removeprefix("https://github.com/")
     colab = f"https://colab.research.google.com/github/{owner}/blob/main/{page}"
-    return text.replace("{{repository}}", repository).replace("{{colab}}", colab)
+    for name, words in (("repository", repository), ("colab", colab), ("graded", GRADED)):
+        text = text.replace(f"{{{{{name}}}}}", words)
+    return text
 
 
 def content_ids(cells: list[NotebookNode]) -> list[str]:

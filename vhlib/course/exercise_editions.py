@@ -147,6 +147,7 @@ def _public_exercise(
         without_mistakes(function, exercise, cases),
         messages=tuple(mistake.message for mistake in exercise.mistakes),
         hints=exercise.hints,
+        pictured=sheet.pictured,
     )
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vhlib.course.bank import Exercise
+from vhlib.course.grading.child.cells import NOT_THERE
+from vhlib.course.reach import bound
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -25,7 +27,6 @@ BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 GIVEN = "given"
 
 _HEADING = re.compile(r"\*\*(\d+) points? · difficulty ([1-5]) of 5 · (\d+) minutes\*\*")
-_UNAVAILABLE = {"vhlib", "smplx", "roma"}
 LEAST_ALTERNATIVES, LEAST_MISTAKES, HINTS = 2, 5, 3
 
 
@@ -58,11 +59,13 @@ class Sheet:
         name: ``NN_name``, the stem of its files.
         given: sources of the cells whose names a function may use, in order.
         functions: what it asks for, in order.
+        pictured: names that only the cells of its pictures make, which graders don't run.
     """
 
     name: str
     given: tuple[str, ...]
     functions: tuple[SheetFunction, ...]
+    pictured: tuple[str, ...] = ()
 
 
 def read_sheet(path: str | Path) -> Sheet:
@@ -91,9 +94,9 @@ def read_sheet(path: str | Path) -> Sheet:
     for name in {name for name in names if names.count(name) > 1}:
         raise ValueError(f"{path} asks for {name} twice")
     for source in (*given, *(function.solution for function in functions)):
-        for package in sorted(_imported(source) & _UNAVAILABLE):
+        for package in sorted(_imported(source) & {*NOT_THERE}):
             raise ValueError(f"{path} imports {package}, which answers can't: graders hide it")
-    return Sheet(path.stem, given, tuple(functions))
+    return Sheet(path.stem, given, tuple(functions), _pictured(cells))
 
 
 def is_answer(cell: NotebookNode) -> bool:
@@ -228,6 +231,15 @@ def _function(cells: Sequence[NotebookNode], number: int) -> SheetFunction:
         wanted = f'"grade_id": "{name}_check", "points": {points}'
         raise ValueError(f"{name}: its check cell needs {wanted}, as the text above says")
     return SheetFunction(name, points, difficulty, minutes, source, stub_of(source, name))
+
+
+def _pictured(cells: Sequence[NotebookNode]) -> tuple[str, ...]:
+    """The names that cells behind the set-up make, but no answer's or given one."""
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    shared = [c for c in code if is_answer(c) or GIVEN in c.metadata.get("tags", [])]
+    others = (c for c in code[1:] if c not in shared)
+    made = frozenset().union(*(bound(cell.source) for cell in others))
+    return tuple(sorted(made.difference(*(bound(cell.source) for cell in shared))))
 
 
 def _defined(source: str, name: str) -> ast.FunctionDef | None:
