@@ -105,6 +105,11 @@ class ClipProblem:
             (hessian[:, shared[:, None], shared] + by_shared.mT @ tied).sum(0),
         )
 
+    def require_finite(self, vector: Float[Tensor, "T n"], model: ClipModel) -> None:
+        """Raise ValueError naming the first term and frame that isn't finite."""
+        energies = torch.stack(list(self.frames.energy_terms(vector).values()))
+        self.frames.require_finite(vector, energies, model.by_frame)
+
     def _smoothness(self, points: Float[Tensor, "T K 3"]) -> Float[Tensor, " T"]:
         acceleration = self.fps**2 * second_difference(points)
         energy = points.new_zeros(len(points))

@@ -37,11 +37,14 @@ def minimize_clip(
 
     Args:
         start: bodies to begin with, of one shape; left as it is.
+
+    Raises ValueError naming the term and the frame that isn't finite at the start.
     """
     vector, model, lam = start, problem.model(start), damping.start
+    problem.require_finite(start, model)
     history = [model.energy]
     for _ in range(iterations):
-        frames, shared, promised = _damped_step(model, lam, damping.floor)
+        frames, shared, promised = damped_step(model, lam, damping.floor)
         candidate = vector.clone()
         candidate[:, problem.free] += frames.to(vector)
         candidate[:, problem.shared] += shared.to(vector)
@@ -61,7 +64,7 @@ def minimize_clip(
     return ClipSolution(vector, torch.stack(history))
 
 
-def _damped_step(
+def damped_step(
     model: ClipModel, lam: float, floor: float
 ) -> tuple[Float[Tensor, "T F"], Float[Tensor, " S"], float]:
     """The steps of the frames and of what they share, and the drop that the model promises."""
@@ -70,6 +73,8 @@ def _damped_step(
     solved = solve_banded(band, torch.cat([-by_frame[..., None], border], -1))
     alone, coupled = solved[..., 0], solved[..., 1:]
     corner_diagonal = model.corner.diagonal()
+    if corner_diagonal.numel():
+        corner_diagonal = corner_diagonal.clamp(min=floor * float(corner_diagonal.amax()) or floor)
     corner = model.corner + lam * torch.diag(corner_diagonal)
     schur = corner - torch.einsum("tfs,tfr->sr", border, coupled)
     right = -by_shared - torch.einsum("tfs,tf->s", border, alone)
@@ -84,8 +89,9 @@ def _damped_step(
 def _damped(band: Band, lam: float, floor: float) -> tuple[Float[Tensor, "T F"], Band]:
     """The diagonal that is damped, and the band with it added."""
     diagonal = band.diagonal.diagonal(dim1=-2, dim2=-1)
-    # An unknown that no term feels would leave the system singular.
-    diagonal = diagonal.clamp(min=floor * diagonal.amax(-1, keepdim=True))
+    if diagonal.numel():
+        # An unknown that no term feels would leave the system singular.
+        diagonal = diagonal.clamp(min=floor * diagonal.amax(-1, keepdim=True))
     return diagonal, band._replace(diagonal=band.diagonal + torch.diag_embed(lam * diagonal))
 
 

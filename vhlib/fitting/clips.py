@@ -16,16 +16,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vhlib.body import SMPL, BodyParameters, Keypoints
+from vhlib.fitting.batches import flat_keypoints, flat_parameters
 from vhlib.fitting.clip_problem import SMOOTHNESS, ClipProblem
 from vhlib.fitting.clip_solver import minimize_clip
 from vhlib.fitting.gaps import nearest_seen, silenced, somebody_seen
-from vhlib.fitting.observations import SizedKeypoints, sized_by, usable_keypoints
+from vhlib.fitting.observations import SizedKeypoints, enough_seen, sized_by, trusted_keypoints
 from vhlib.fitting.posed_body import PosedBody, pack, unknown_slices
 from vhlib.fitting.priors import load_pose_prior
 from vhlib.fitting.priors.gmm import GaussianMixturePrior
 from vhlib.fitting.schedules import ALL_UNKNOWNS, BODY_WEIGHTS, COLD_START, FINE, Stage
 from vhlib.fitting.smplify import Fit, fit_smplify, own_terms
-from vhlib.fitting.staging import StageRecord, check_schedule, joined, stage_problem
+from vhlib.fitting.staging import StageRecord, check_schedule, frees, joined, stage_problem
 from vhlib.fitting.starts import View
 from vhlib.fitting.terms import Term
 from vhlib.geometry import PerspectiveCamera
@@ -40,7 +41,7 @@ CLIP_WEIGHTS = {
     SMOOTHNESS: 0.08,
 }
 CLIP_STAGE = Stage("clip", ALL_UNKNOWNS, CLIP_WEIGHTS, 50, robust=FINE)
-CLIP_START = (*COLD_START, CLIP_STAGE)
+CLIP_START = [*COLD_START, CLIP_STAGE]
 """Each frame alone as ``COLD_START`` has it, then all together."""
 
 # What a person keeps through a clip, and a camera through a shot.
@@ -74,41 +75,61 @@ def fit_clip(
     Returns a Fit with batch (T,), all betas equal. Raises ValueError if nobody is seen in any
     frame, keypoints aren't (T, K) or fps isn't positive, and as ``fit_smplify`` does.
     """
+    schedule, extra_terms = list(schedule), list(extra_terms)
     _check(keypoints, fps, schedule)
     prior = deepcopy(pose_prior or load_pose_prior("gmm")).to(smpl.v_template)  # to() is in place
-    filled = keypoints[nearest_seen(somebody_seen(keypoints))]
-    history: Sequence[StageRecord] = ()
-    first = init
-    if first is None:
-        alone = fit_smplify(smpl, camera, filled, prior, schedule[:-1], None, extra_terms)
-        first, history = alone.body_parameters, alone.history
-    start = _of_one_shape(first, keypoints)
+    keypoints = flat_keypoints(keypoints, smpl)
+    if init is None:
+        start, history = _each_alone(smpl, camera, keypoints, prior, schedule[:-1], extra_terms)
+    else:
+        init = flat_parameters(init, keypoints.confidence.shape[:-1], smpl)
+        start, history = _of_one_person(init), []
     view, seen = _view(smpl, camera, keypoints, start)
     terms = own_terms(view, prior, start[None], init)
     terms[0] = replace(terms[0], keypoints=seen)
     problem = clip_problem(joined(terms, extra_terms), schedule[-1], view, fps)
-    return _fit(problem, start, schedule[-1], history, view.camera)
+    return _fit(problem, start, schedule, history, view.camera)
+
+
+def _each_alone(
+    smpl: SMPL,
+    camera: PerspectiveCamera,
+    keypoints: Keypoints,
+    prior: GaussianMixturePrior,
+    schedule: Sequence[Stage],
+    extra_terms: Sequence[Term],
+) -> tuple[Float[Tensor, "T n"], Sequence[StageRecord]]:
+    """Where the clip starts: the fits of single frames as those of one person; their history."""
+    if not schedule:
+        raise ValueError(
+            "the schedule has only the clip's own stage: put stages before it that fit each frame, "
+            "or give bodies to start from as init"
+        )
+    seen = somebody_seen(keypoints, smpl.keypoints(keypoints.skeleton))
+    filled = keypoints[nearest_seen(seen)]
+    fit = fit_smplify(smpl, camera, filled, prior, schedule, None, extra_terms)
+    start = _of_one_person(fit.body_parameters)
+    # A camera keeps its lens through a shot: the mean of what the frames found, if they looked.
+    factor = fit.camera.focal_length.to(start) / camera.focal_length.to(start)
+    start[:, -1] = factor.log().mean()
+    return start, fit.history
 
 
 def _view(
     smpl: SMPL, camera: PerspectiveCamera, keypoints: Keypoints, start: Float[Tensor, "T n"]
 ) -> tuple[View, SizedKeypoints]:
     """What is known of the frames, empty ones filled; and the keypoints with those silenced."""
-    seen = somebody_seen(keypoints)
-    filled = keypoints[nearest_seen(seen)]
     regressor, camera = smpl.keypoint_regressor(keypoints.skeleton), camera.in_own_frame()
-    usable = usable_keypoints(filled, smpl.keypoints(keypoints.skeleton))
-    sized = sized_by(usable, camera, PosedBody(regressor, start))
+    trusted = trusted_keypoints(keypoints, smpl.keypoints(keypoints.skeleton))
+    seen = enough_seen(trusted)
+    filled = trusted[nearest_seen(seen)]
+    sized = sized_by(filled, camera, PosedBody(regressor, start))
     return View(regressor, camera, sized), silenced(sized, seen)
 
 
-def _of_one_shape(parameters: BodyParameters, keypoints: Keypoints) -> Float[Tensor, "T n"]:
-    """The bodies' unknowns with their mean betas, or a ValueError if they aren't one a frame."""
-    frames = len(keypoints)
-    batch = parameters.transl.shape[:-1]
-    if batch != (frames,):
-        raise ValueError(f"init has batch {tuple(batch)}, the keypoints have {frames} frames")
-    return pack(replace(parameters, betas=parameters.betas.mean(0).expand_as(parameters.betas)))
+def _of_one_person(first: BodyParameters) -> Float[Tensor, "T n"]:
+    """The frames' bodies with their mean betas."""
+    return pack(replace(first, betas=first.betas.mean(0).expand_as(first.betas)))
 
 
 def clip_problem(terms: Sequence[Term], stage: Stage, view: View, fps: float | int) -> ClipProblem:
@@ -132,15 +153,15 @@ def clip_problem(terms: Sequence[Term], stage: Stage, view: View, fps: float | i
 def _fit(
     problem: ClipProblem,
     start: Float[Tensor, "T n"],
-    stage: Stage,
+    schedule: Sequence[Stage],
     history: Sequence[StageRecord],
     camera: PerspectiveCamera,
 ) -> Fit:
     """Minimise the clip and describe what was found."""
+    stage = schedule[-1]
     solution = minimize_clip(problem, start, stage.iterations, stage.tolerance)
     body = PosedBody(problem.frames.regressor, solution.vector)
-    camera = camera.in_own_frame()
-    if "focal_length" in stage.free:
+    if frees(schedule, "focal_length"):
         focal_length = camera.focal_length.to(body.vector) * body.focal_factor
         camera = replace(camera, focal_length=focal_length)
     energy_terms: Mapping[str, Tensor] = problem.energy_terms(solution.vector)
@@ -162,6 +183,8 @@ def _check(keypoints: Keypoints, fps: float | int, schedule: Sequence[Stage]) ->
             f"a clip's keypoints are (T, K) of one person, found "
             f"{tuple(keypoints.confidence.shape)}"
         )
+    if not len(keypoints):
+        raise ValueError("the clip has no frames")
     if not 0 < fps < float("inf"):
         raise ValueError(f"frames per second must be positive, found {fps}")
     if not schedule:

@@ -14,6 +14,7 @@ from torch import Tensor
 from vhlib.body import SMPL, BodyParameters, Keypoints
 from vhlib.body.keypoints import MIN_CONFIDENCE
 from vhlib.body.skinning import blend_shapes
+from vhlib.fitting.batches import flat_keypoints, flat_parameters
 from vhlib.fitting.energies import Bending, PosePrior, Reprojection, ShapePrior
 from vhlib.fitting.gaps import nearest_seen, somebody_seen, usable_with_gaps
 from vhlib.fitting.posed_body import PosedBody, pack
@@ -22,15 +23,15 @@ from vhlib.fitting.priors.gmm import GaussianMixturePrior
 from vhlib.fitting.robust import RobustKernel
 from vhlib.fitting.schedules import ALL_UNKNOWNS, BODY_WEIGHTS, Stage
 from vhlib.fitting.smplify import Fit, fit_smplify
-from vhlib.fitting.staging import Staged, joined, run_stages
+from vhlib.fitting.staging import Staged, frees, joined, run_stages
 from vhlib.fitting.starts import View
 from vhlib.fitting.terms import Term
 from vhlib.geometry import PerspectiveCamera
 
-VIEWS_START = (
+VIEWS_START = [
     Stage("views", ALL_UNKNOWNS, BODY_WEIGHTS, 5, best_by=tuple(BODY_WEIGHTS)),
     Stage("refine", ALL_UNKNOWNS, BODY_WEIGHTS, 50, 1e-5),
-)
+]
 """On all views at once: the fit of each view alone is a candidate, the best goes on."""
 
 
@@ -116,18 +117,19 @@ def fit_views(
     Raises ValueError for somebody who is seen in no view, numbers of views that differ, and as
     ``fit_smplify`` does.
     """
-    batch = _checked_batch(cameras, keypoints)
+    schedule, extra_terms = list(schedule), list(extra_terms)
+    batch = _checked_batch(smpl, cameras, keypoints, schedule)
     prior = deepcopy(pose_prior or load_pose_prior("gmm")).to(smpl.v_template)  # to() is in place
     views = _views(smpl, cameras, keypoints)
     terms = [MultiViewReprojection(tuple(views)), PosePrior(prior), Bending(), ShapePrior()]
     if init is None:
         candidates = torch.stack([_alone(smpl, view, prior) for view in views])
     else:
-        candidates = pack(init).reshape(1, len(views[0].keypoints), -1)
+        candidates = pack(flat_parameters(init, batch, smpl))[None]
     regressor = smpl.keypoint_regressor(keypoints.skeleton)
     view = View(regressor, views[0].camera, views[0].keypoints)
     staged = run_stages(joined(terms, extra_terms), schedule, candidates, view)
-    return _fit(staged, cameras, batch)
+    return _fit(staged, _stacked(cameras, len(batch)), frees(schedule, "focal_length"), batch)
 
 
 def in_world(smpl: SMPL, parameters: BodyParameters, camera: PerspectiveCamera) -> BodyParameters:
@@ -146,15 +148,29 @@ def in_world(smpl: SMPL, parameters: BodyParameters, camera: PerspectiveCamera) 
     )
 
 
-def _checked_batch(cameras: Sequence[PerspectiveCamera], keypoints: Keypoints) -> torch.Size:
+def _checked_batch(
+    smpl: SMPL,
+    cameras: Sequence[PerspectiveCamera],
+    keypoints: Keypoints,
+    schedule: Sequence[Stage],
+) -> torch.Size:
     """The batch axes of one view, if everybody is seen in some."""
     shape = keypoints.confidence.shape
+    if any(camera.focal_length.ndim > 1 or camera.T_camera_world.ndim > 2 for camera in cameras):
+        raise ValueError("each of the cameras must be a single one, without batch axes")
+    prepared = [stage.name for stage in schedule if stage.prepare]
+    if prepared:
+        raise ValueError(
+            f"stage {prepared[0]!r} prepares a start for one camera in its own frame, which several"
+            f" views don't have: leave prepare out"
+        )
     if len(shape) < 2 or shape[0] != len(cameras) or not len(cameras):
         raise ValueError(
             f"{len(cameras)} cameras need keypoints (V, *batch, K) of as many views, found "
             f"{tuple(shape)}"
         )
-    unseen = (~somebody_seen(keypoints).reshape(shape[0], -1).any(0)).nonzero()[:, 0].tolist()
+    seen = somebody_seen(keypoints, smpl.keypoints(keypoints.skeleton).to(keypoints.xy))
+    unseen = (~seen.reshape(shape[0], -1).any(0)).nonzero()[:, 0].tolist()
     if unseen:
         raise ValueError(
             f"no body can be fitted: sample {', '.join(map(str, unseen[:5]))} has no view with two "
@@ -169,13 +185,9 @@ def _views(
     """The views in which anybody is seen, the batch axes of each made one."""
     rest = smpl.keypoints(keypoints.skeleton)
     views = []
-    for camera, xy, confidence in zip(cameras, keypoints.xy, keypoints.confidence, strict=True):
-        points = Keypoints(
-            xy.to(rest).reshape(-1, *xy.shape[-2:]),
-            confidence.to(rest).reshape(-1, confidence.shape[-1]),
-            keypoints.skeleton,
-        )
-        if somebody_seen(points).any():
+    for index, camera in enumerate(cameras):
+        points = flat_keypoints(keypoints[index], smpl)
+        if somebody_seen(points, rest).any() or not len(points):
             views.append(Reprojection(camera, usable_with_gaps(points, rest)))
     return views
 
@@ -183,12 +195,15 @@ def _views(
 def _alone(smpl: SMPL, view: Reprojection, prior: GaussianMixturePrior) -> Float[Tensor, "N n"]:
     """What one view alone would say, in the world; another's body where it sees nobody."""
     keypoints = view.keypoints
-    filled = keypoints[nearest_seen(somebody_seen(keypoints))]
+    seen = somebody_seen(keypoints, smpl.keypoints(keypoints.skeleton))
+    filled = keypoints[nearest_seen(seen)]
     fit = fit_smplify(smpl, view.camera, filled, prior)
     return pack(in_world(smpl, fit.body_parameters, view.camera))
 
 
-def _fit(staged: Staged, cameras: Sequence[PerspectiveCamera], batch: torch.Size) -> ViewsFit:
+def _fit(
+    staged: Staged, camera: PerspectiveCamera, frees_focal_length: bool, batch: torch.Size
+) -> ViewsFit:
     """The solution with the keypoints' batch axes."""
 
     def batched(value: Tensor) -> Tensor:
@@ -196,14 +211,16 @@ def _fit(staged: Staged, cameras: Sequence[PerspectiveCamera], batch: torch.Size
 
     body = PosedBody(staged.problem.regressor, staged.vector)
     parameters = {name: batched(value) for name, value in vars(body.parameters()).items()}
+    if frees_focal_length:
+        focal_length = camera.focal_length.to(staged.vector) * batched(body.focal_factor)
+        camera = replace(camera, focal_length=focal_length)
     energy_terms = staged.problem.energy_terms(staged.vector)
-    points = batched(body.points)
     return ViewsFit(
         body_parameters=BodyParameters(**parameters),
-        camera=_stacked(cameras, len(batch)),
+        camera=camera,
         energy=batched(sum(energy_terms.values())),
         energy_terms={name: batched(value) for name, value in energy_terms.items()},
-        projected_keypoints=torch.stack([camera.project(points) for camera in cameras]),
+        projected_keypoints=camera.project(batched(body.points)[None]),
         history=staged.history,
     )
 

@@ -60,16 +60,14 @@ def _sized(keypoints: Keypoints, size: Tensor) -> SizedKeypoints:
     return SizedKeypoints(keypoints.xy, keypoints.confidence, keypoints.skeleton, size)
 
 
-def usable_keypoints(keypoints: Keypoints, rest: Float[Tensor, "K 3"]) -> SizedKeypoints:
+def trusted_keypoints(keypoints: Keypoints, rest: Float[Tensor, "K 3"]) -> SizedKeypoints:
     """The same keypoints without those that are hardly seen, ambiguous or astray: confidence 0.
 
     One point far outside would not pull by itself, but it would spoil the person's size and place.
 
     Args:
-        keypoints: of N people, (N, K).
+        keypoints: (*batch, K).
         rest: the keypoints of a body at rest, which say how far apart they can be.
-
-    Raises ValueError naming the people of whom fewer than two different places remain.
     """
     ambiguous = get_skeleton(keypoints.skeleton).indices(
         *AMBIGUOUS_POINTS.get(keypoints.skeleton, ())
@@ -77,15 +75,29 @@ def usable_keypoints(keypoints: Keypoints, rest: Float[Tensor, "K 3"]) -> SizedK
     trusted = keypoints.confidence > MIN_CONFIDENCE
     trusted[..., ambiguous] = False
     trusted = trusted & ~_astray(keypoints.xy, trusted, rest)
-    usable = replace(keypoints, confidence=torch.where(trusted, keypoints.confidence, 0.0))
-    missing = ((trusted.sum(-1) < 2) | (usable.height(0.0) == 0)).nonzero()[:, 0].tolist()
+    left = replace(keypoints, confidence=torch.where(trusted, keypoints.confidence, 0.0))
+    return _sized(left, left.height(0.0))
+
+
+def enough_seen(trusted: SizedKeypoints) -> Bool[Tensor, "*batch"]:
+    """Of whom at least two different places are left."""
+    return ((trusted.confidence > 0).sum(-1) >= 2) & (trusted.height() > 0)
+
+
+def usable_keypoints(keypoints: Keypoints, rest: Float[Tensor, "K 3"]) -> SizedKeypoints:
+    """``trusted_keypoints`` of N people, (N, K).
+
+    Raises ValueError naming the people of whom fewer than two different places remain.
+    """
+    trusted = trusted_keypoints(keypoints, rest)
+    missing = (~enough_seen(trusted)).nonzero()[:, 0].tolist()
     if missing:
         whom = f" of sample {', '.join(map(str, missing[:5]))}" if len(keypoints) > 1 else ""
         raise ValueError(
             f"no body can be fitted: the keypoints{whom} hold fewer than two different places with "
             f"a confidence above {MIN_CONFIDENCE}"
         )
-    return _sized(usable, usable.height(0.0))
+    return trusted
 
 
 def only(keypoints: Keypoints, names: Sequence[str]) -> SizedKeypoints:
@@ -119,8 +131,8 @@ def sized_by(keypoints: Keypoints, camera: PerspectiveCamera, body: PosedBody) -
 
 
 def _astray(
-    xy: Float[Tensor, "N K 2"], seen: Tensor, rest: Float[Tensor, "K 3"]
-) -> Bool[Tensor, "N K"]:
+    xy: Float[Tensor, "*batch K 2"], seen: Tensor, rest: Float[Tensor, "K 3"]
+) -> Bool[Tensor, "*batch K"]:
     """Which points lie out of REACH, at the scale that half of the seen points exceed."""
     distance = _from_median(xy, seen)
     at_rest = _from_median(rest.expand(*xy.shape[:-1], 3), seen).clamp(min=MIDDLE)
@@ -128,7 +140,7 @@ def _astray(
     return distance > REACH * pixels_per_metre
 
 
-def _from_median(points: Float[Tensor, "N K xyz"], seen: Tensor) -> Float[Tensor, "N K"]:
+def _from_median(points: Float[Tensor, "*batch K xyz"], seen: Tensor) -> Float[Tensor, "*batch K"]:
     """Distances of the seen points from their median place; NaN for the others."""
     points = torch.where(seen[..., None], points, torch.nan)
     return (points - _nanmedian(points, -2)).norm(dim=-1)

@@ -32,6 +32,7 @@ class DepthPrior(Term):
 
     depth: Float[Tensor, " N"]
     name: ClassVar[str] = "depth"
+    looks_at_pose: ClassVar[bool] = False
 
     def residuals(self, body: PosedBody) -> Float[Tensor, "N m"]:
         """Metres."""
@@ -56,6 +57,7 @@ class FocalPrior(Term):
     """
 
     name: ClassVar[str] = "focal_prior"
+    looks_at_pose: ClassVar[bool] = False
 
     def residuals(self, body: PosedBody) -> Float[Tensor, "N m"]:
         """The unknown itself."""

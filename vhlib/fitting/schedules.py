@@ -78,6 +78,10 @@ class Stage:
             raise ValueError(
                 f"stage {self.name!r} counts {', '.join(unknown)}, a point of no skeleton"
             )
+        if len(set(self.free)) < len(self.free):
+            raise ValueError(f"stage {self.name!r} frees something twice: {', '.join(self.free)}")
+        if self.iterations < 0:
+            raise ValueError(f"stage {self.name!r} has {self.iterations} iterations, expected 0 on")
         for field in ("best_by", "optional"):
             unweighted = [name for name in getattr(self, field) if name not in self.weights]
             if unweighted:
@@ -95,7 +99,7 @@ ALL_UNKNOWNS = (*POSE_AND_SHAPE, "transl")
 # The original's last stage has 4.78, 15.2 and 5; its bending weight forces straight knees to bend.
 BODY_WEIGHTS = {"reprojection": 1.0, "pose_prior": 3.5, "bending": 4.5, "shape_prior": 5.0}
 
-COLD_START = (
+COLD_START = [
     Stage(
         "camera",
         PLACE,
@@ -106,15 +110,15 @@ COLD_START = (
     ),
     Stage("body", ALL_UNKNOWNS, BODY_WEIGHTS, 10, remeasure=True, best_by=tuple(BODY_WEIGHTS)),
     Stage("refine", ALL_UNKNOWNS, BODY_WEIGHTS, 50, 1e-5, FINE),
-)
+]
 """Ours, from keypoints alone: four directions are tried."""
 
-WARM_START = (Stage("refine", ALL_UNKNOWNS, BODY_WEIGHTS, 8, remeasure=True),)
+WARM_START = [Stage("refine", ALL_UNKNOWNS, BODY_WEIGHTS, 8, remeasure=True)]
 """Ours, from bodies that are nearly right."""
 
-ANCHORED_START = (
+ANCHORED_START = [
     Stage("refine", ALL_UNKNOWNS, {**BODY_WEIGHTS, "anchor": 6.0}, 8, remeasure=True),
-)
+]
 """Ours, from bodies worth staying near, such as a network's, given as ``init``.
 
 The anchor's weight was chosen on synthetic views for rotations that are 0.08 to 0.2 radians off in
@@ -164,13 +168,13 @@ def _smplify_body(number: int, pose: float, shape: float, **options) -> Stage:
     )
 
 
-SMPLIFY_2016 = (
+SMPLIFY_2016 = [
     TORSO_CAMERA,
     _smplify_body(1, 404.0, 100.0, prepare=(TurnProfiles(),)),
     _smplify_body(2, 404.0, 50.0),
     _smplify_body(3, 57.4, 10.0),
     _smplify_body(4, 4.78, 5.0, best_by=("reprojection",)),
-)
+]
 """The original's stages and weights [Bogo et al. 2016 and its released code].
 
 The torso places the camera, which then stays; pose and shape are free together while the priors
@@ -181,7 +185,7 @@ its weights and its 100 pixels mean the same for every photo. Its term against i
 counts when it is given in ``extra_terms``.
 """
 
-SPIN = (
+SPIN = [
     TORSO_CAMERA,
     Stage(
         "body",
@@ -191,7 +195,7 @@ SPIN = (
         robust=SMPLIFY_KERNEL,
         keypoints=SPIN_POINTS,
     ),
-)
+]
 """SMPLify as SPIN runs it, from a network's bodies given as ``init`` [Kolotouros et al. 2019].
 
 The original's last stage alone; SPIN takes 100 steps of Adam for each of the two.
@@ -203,7 +207,7 @@ def _lecture_pose(pose: float) -> Stage:
     return Stage(f"III pose, prior {pose:g}", ("global_orient", "body_pose"), weights, 30)
 
 
-LECTURE_STAGES = (
+LECTURE_STAGES = [
     Stage("I initialisation", PLACE, {"reprojection": 1.0}, 0, prepare=(SimilarTriangles(),)),
     Stage("II camera", PLACE, {"reprojection": 1.0, "depth": 10.0}, 30, robust=COARSE),
     _lecture_pose(404.0),
@@ -217,7 +221,7 @@ LECTURE_STAGES = (
         50,
         optional=("interpenetration",),
     ),
-)
+]
 """The lecture's five stages: a device for teaching that the original doesn't have.
 
 Camera, pose and shape are freed one after the other, so that each can be watched on its own; Bogo

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vhlib.body import SMPL, BodyParameters, Keypoints
+from vhlib.fitting.batches import flat_camera, flat_keypoints, flat_parameters
 from vhlib.fitting.energies import Bending, PosePrior, Reprojection, ShapePrior
 from vhlib.fitting.observations import usable_keypoints
 from vhlib.fitting.posed_body import PosedBody, pack
@@ -25,7 +26,7 @@ from vhlib.fitting.priors import load_pose_prior
 from vhlib.fitting.priors.gmm import GaussianMixturePrior
 from vhlib.fitting.scene_terms import Anchor, DepthPrior, FocalPrior
 from vhlib.fitting.schedules import COLD_START, WARM_START, Stage
-from vhlib.fitting.staging import Staged, StageRecord, joined, run_stages
+from vhlib.fitting.staging import Staged, StageRecord, frees, joined, run_stages
 from vhlib.fitting.starts import View, mean_stance, torso_depth
 from vhlib.fitting.terms import Term
 from vhlib.geometry import PerspectiveCamera
@@ -79,16 +80,16 @@ def fit_smplify(
     prior = deepcopy(pose_prior or load_pose_prior("gmm")).to(smpl.v_template)  # to() is in place
     if schedule is None:
         schedule = COLD_START if init is None else WARM_START
+    schedule, extra_terms = list(schedule), list(extra_terms)
     batch = keypoints.confidence.shape[:-1]
     skeleton = keypoints.skeleton
-    usable = usable_keypoints(_flat_keypoints(keypoints, smpl), smpl.keypoints(skeleton))
-    view = View(smpl.keypoint_regressor(skeleton), _flat_camera(camera, batch), usable)
-    first = None if init is None else _flat_parameters(init, batch, smpl)
+    usable = usable_keypoints(flat_keypoints(keypoints, smpl), smpl.keypoints(skeleton))
+    view = View(smpl.keypoint_regressor(skeleton), flat_camera(camera, batch), usable)
+    first = None if init is None else flat_parameters(init, batch, smpl)
     start = mean_stance(view, prior.mean_pose) if first is None else pack(first)[None]
     terms = joined(own_terms(view, prior, start, first), extra_terms)
     staged = run_stages(terms, schedule, start, view)
-    frees_focal_length = any("focal_length" in stage.free for stage in schedule)
-    return _fit(staged, camera.in_own_frame(), frees_focal_length, batch)
+    return _fit(staged, camera.in_own_frame(), frees(schedule, "focal_length"), batch)
 
 
 def own_terms(
@@ -105,55 +106,6 @@ def own_terms(
     terms = [Reprojection(view.camera, view.keypoints), PosePrior(prior), Bending(), ShapePrior()]
     terms += [DepthPrior(torso_depth(start, view)[0]), FocalPrior()]
     return terms if init is None else [*terms, Anchor(init)]
-
-
-def _flat_camera(camera: PerspectiveCamera, batch: torch.Size) -> PerspectiveCamera:
-    """The camera at the origin; fields with batch axes are flattened like the keypoints."""
-
-    def flat(field: Tensor) -> Tensor:
-        return field if field.ndim == 1 else _expanded("camera", field, (*batch, 2)).flatten(0, -2)
-
-    return replace(
-        camera.in_own_frame(),
-        focal_length=flat(camera.focal_length),
-        principal_point=flat(camera.principal_point),
-    )
-
-
-def _flat_keypoints(keypoints: Keypoints, smpl: SMPL) -> Keypoints:
-    """The keypoints with one batch axis, in the model's type."""
-    xy, confidence = keypoints.xy.to(smpl.v_template), keypoints.confidence.to(smpl.v_template)
-    return Keypoints(
-        xy.reshape(-1, *xy.shape[-2:]),
-        confidence.reshape(-1, confidence.shape[-1]),
-        keypoints.skeleton,
-    )
-
-
-def _flat_parameters(parameters: BodyParameters, batch: torch.Size, smpl: SMPL) -> BodyParameters:
-    """Initial bodies with one batch axis."""
-    shapes = {
-        "betas": (smpl.num_betas,),
-        "body_pose": (len(smpl.parents) - 1, 3, 3),
-        "global_orient": (3, 3),
-        "transl": (3,),
-    }
-    flat = {}
-    for name, shape in shapes.items():
-        value = getattr(parameters, name).to(smpl.v_template)
-        flat[name] = _expanded(f"init.{name}", value, (*batch, *shape)).reshape(-1, *shape)
-    return BodyParameters(**flat)
-
-
-def _expanded(name: str, value: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Broadcast to ``shape``, or a ValueError that names the argument."""
-    try:
-        return value.expand(shape)
-    except RuntimeError:
-        raise ValueError(
-            f"{name} has shape {tuple(value.shape)}, which doesn't fit the keypoints and the body: "
-            f"expected {shape}"
-        ) from None
 
 
 def _fit(

@@ -52,6 +52,8 @@ def run_stages(
         ValueError: the schedule is empty, or frees or weighs what there isn't.
     """
     check_schedule(schedule, terms, PosedBody(view.regressor, candidates[0]).slices)
+    for term in terms:
+        _check_residuals(term, PosedBody(view.regressor, candidates[0]))
     history: list[StageRecord] = []
     for position, stage in enumerate(schedule):
         for prepare in stage.prepare:
@@ -67,6 +69,11 @@ def run_stages(
             candidates, history = _choose(candidates, best), _chosen_records(history, best)
     history = [StageRecord(r.name, r.energy[:, 0], r.iterations[0]) for r in history]
     return Staged(candidates[0], problem, history)
+
+
+def frees(schedule: Sequence[Stage], block: str) -> bool:
+    """Whether any stage does."""
+    return any(block in stage.free for stage in schedule)
 
 
 def joined(own: Sequence[Term], extra: Sequence[Term]) -> list[Term]:
@@ -114,6 +121,26 @@ def check_schedule(
                 f"stage {stage.name!r} weighs no term that there is: name some of "
                 f"{', '.join(names)}"
             )
+
+
+def _check_residuals(term: Term, body: PosedBody) -> None:
+    """Raises ValueError, one line, if a term of the caller's own gives something else."""
+    if type(term).__module__.startswith("vhlib."):
+        return  # ours are tested, and asking them once more would cost a tenth of a warm fit
+    residuals, count = term.residuals(body), len(body.vector)
+    if residuals.ndim != 2 or len(residuals) != count or residuals.dtype != body.vector.dtype:
+        raise ValueError(
+            f"the term {term.name!r} gave residuals {tuple(residuals.shape)} of {residuals.dtype}, "
+            f"expected ({count}, m) of {body.vector.dtype}: a row for each body"
+        )
+    twice = torch.arange(count).repeat(2)
+    try:
+        term.select(twice).residuals(PosedBody(body.regressor, body.vector[twice]))
+    except (RuntimeError, IndexError):
+        raise ValueError(
+            f"the term {term.name!r} can't be asked for {2 * count} candidates of {count} bodies: "
+            f"give it a select(index) that chooses what it holds for each of them"
+        ) from None
 
 
 def _staged(term: Term, stage: Stage) -> Term:

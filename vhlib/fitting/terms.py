@@ -35,7 +35,8 @@ class Term:
 
     A term of your own needs a ``name`` and ``residuals(body)``; its derivatives are taken
     automatically until you write ``jacobian``. One that is no sum of squares writes
-    ``energy(body)`` instead, never negative: it counts as the square of its root.
+    ``energy(body)`` instead, never negative: it counts as the square of its root. One that holds
+    something for each person also needs ``select``.
 
         class Ground(Term):
             name = "ground"

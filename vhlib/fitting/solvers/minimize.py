@@ -53,22 +53,21 @@ def minimize(
 
     Args:
         start: unknowns to begin with; left as it is.
-        free: (m,) positions of the unknowns to solve for, see ``Problem.positions``; the others
-            stay. Left out, all of the body's: all but the focal length, which is the camera's.
+        free: (m,) positions of the unknowns to solve for, see ``Problem.positions``, or a mask of
+            all of them; the others stay. Left out, all of the body's: all but the focal length,
+            which is the camera's.
         method: one of ``METHODS`` by name, or one with options of your own; what an iteration is,
             it says itself.
         iterations: at most so many.
         tolerance: a body is done when an iteration lowers its energy by less than this share.
 
     Raises:
-        ValueError: an unknown method, nothing that is free, or an energy or gradient that isn't
-            finite at the start; it names the term and the sample.
+        ValueError: an unknown method, a problem without terms, a start or positions that don't fit
+            it, nothing that is free, or an energy or gradient that isn't finite at the start; it
+            names the term and the sample.
     """
     method = _named(method) if isinstance(method, str) else method
-    if free is None:
-        free = problem.positions("global_orient", "body_pose", "betas", "transl")
-    if not len(free):
-        raise ValueError("nothing is free: expected at least one position in the vector")
+    free = _positions(problem, start, free)
     if not len(start):
         return _of_nobody(problem, start)
     limits = Limits(iterations, tolerance)
@@ -76,6 +75,29 @@ def minimize(
     if placement is None:
         return method(problem, start, free, limits)
     return placement.complete(method(placement.problem, placement.start, placement.free, limits))
+
+
+def _positions(problem: Problem, start: Tensor, free: Tensor | None) -> Tensor:
+    """Positions of what is free, once problem and start are known to fit each other."""
+    if not problem.terms:
+        raise ValueError("the problem has no terms: there is nothing to minimise")
+    full, dtype = problem.size, problem.regressor.joint_shapedirs.dtype
+    # The last unknown is the camera's; where no term asks for it a vector may do without.
+    if start.ndim != 2 or start.shape[-1] not in (full - 1, full) or start.dtype != dtype:
+        raise ValueError(
+            f"start is {tuple(start.shape)} of {start.dtype}, expected (N, {full}) of {dtype}"
+        )
+    size = start.shape[-1]
+    if free is None:
+        return problem.positions("global_orient", "body_pose", "betas", "transl")
+    free = torch.as_tensor(free, device=start.device)
+    if free.dtype == torch.bool and free.shape == (size,):
+        free = free.nonzero()[:, 0]
+    if not free.numel():
+        raise ValueError("nothing is free: expected at least one position in the vector")
+    if free.ndim != 1 or free.dtype.is_floating_point or free.min() < 0 or free.max() >= size:
+        raise ValueError(f"free must be a list of positions from 0 to {size - 1}, found {free}")
+    return free
 
 
 def _named(name: str) -> Method:

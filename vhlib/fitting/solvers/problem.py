@@ -41,6 +41,12 @@ class Problem:
         """The terms' names, in order; several views of one person may share a name."""
         return [term.name for term, _ in self.terms]
 
+    @property
+    def size(self) -> int:
+        """How many unknowns a body has."""
+        num_joints, _, num_betas = self.regressor.joint_shapedirs.shape
+        return unknown_slices(num_joints, num_betas)["focal_length"].stop
+
     def positions(self, *blocks: str) -> Tensor:
         """Where the unknowns of some blocks stand in the vector, to name what is free.
 
