@@ -48,7 +48,8 @@ smpl = SMPL.load()
 
 # %%
 for weight in (-2, 2):
-    viewer = BodyViewer(smpl, alt=f"A body, first beta {weight}.", betas=[weight] + [0] * 9)
+    alt = f"A body, first beta {weight}. In a running notebook it turns."
+    viewer = BodyViewer(smpl, alt=alt, betas=[weight] + [0] * 9)
     viewer.color(smpl.v_template[:, 1], "height in m")
     viewer.show()
 
@@ -81,8 +82,8 @@ class Handler(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory) -> Iterator[str]:
-    """Pages made of two notebooks, served."""
+def folder(tmp_path_factory) -> Path:
+    """Pages made of two notebooks."""
     checkout, out = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("pages")
     (checkout / "notebooks").mkdir()
     (checkout / "pyproject.toml").write_text(
@@ -92,7 +93,13 @@ def address(tmp_path_factory) -> Iterator[str]:
     (checkout / "notebooks" / "02_other.py").write_text(OTHER)
     build(checkout)
     build_site(checkout, out)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(out)))
+    return out
+
+
+@pytest.fixture(scope="module")
+def address(folder) -> Iterator[str]:
+    """The pages, served."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -121,6 +128,8 @@ def test_bodies_live_without_a_kernel(page, address, calls):
     page.goto(f"{address}/01_tiny.html")
     canvases = page.locator(".body canvas")
     expect(canvases).to_have_count(2)
+    label = canvases.nth(1).get_attribute("aria-label")
+    assert label.startswith("A body, first beta 2. It turns. Drag to turn, ")
     thin = canvases.nth(0).screenshot()
     assert thin != canvases.nth(1).screenshot()
 
@@ -166,8 +175,31 @@ def test_without_scripts_the_pictures_stay(chromium, address):
     page = context.new_page()
     page.goto(f"{address}/01_tiny.html")
 
-    expect(page.get_by_alt_text("A body, first beta 2.")).to_be_visible()
+    still = page.get_by_alt_text("A body, first beta 2. In a running notebook it turns.")
+    expect(still).to_be_visible()
     context.close()
+
+
+def test_opened_as_a_file_the_pictures_stay(page, address, folder):
+    page.goto((folder / "01_tiny.html").as_uri())
+
+    expect(page.get_by_alt_text("A body, first beta 2.")).to_be_visible()
+    expect(page.locator(".body canvas")).to_have_count(0)
+
+
+def test_one_page_is_not_called_pages_and_an_address_of_nobody_is_told(tmp_path, capsys):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "02_other.py").write_text(OTHER)
+    nobody = "https://github.com/OWNER/REPOSITORY"
+    (tmp_path / "pyproject.toml").write_text(f'[project.urls]\nRepository = "{nobody}"\n')
+    build(tmp_path)
+
+    told = build_site(tmp_path, tmp_path / "pages")
+
+    assert told == f"wrote 1 page and index.html to {tmp_path / 'pages'}"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert nobody in line
+    assert "put yours into pyproject.toml, then vh build" in line
 
 
 def test_a_file_in_the_way_is_named(tmp_path):

@@ -9,7 +9,15 @@ import nbformat
 import pytest
 
 from vhlib.course.building import build_course as build
-from vhlib.course.editions import GRADED, WIDGET_VIEW, code_cells, content_ids, lightened, stamp
+from vhlib.course.editions import (
+    GRADED,
+    WIDGET_VIEW,
+    code_cells,
+    content_ids,
+    lightened,
+    stamp,
+    warn_of_no_repository,
+)
 
 SOURCE = """\
 # %% [markdown]
@@ -169,6 +177,16 @@ def test_addresses_are_stamped():
     assert graded == GRADED
     assert repository == "https://github.com/ada/course"
     assert colab.endswith("/github/ada/course/blob/main/notebooks/01_sums.ipynb")
+
+
+@pytest.mark.parametrize(("owner", "lines"), [("OWNER/REPOSITORY", 1), ("ada/course", 0)])
+def test_an_address_of_nobody_is_told(tmp_path, capsys, owner, lines):
+    address = f"https://github.com/{owner}"
+    (tmp_path / "pyproject.toml").write_text(f'[project.urls]\nRepository = "{address}"\n')
+
+    warn_of_no_repository(tmp_path)
+
+    assert len(capsys.readouterr().err.splitlines()) == lines
 
 
 def test_markdown_cells_do_not_run(built):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,9 @@ CHECKED_MARK = "# NBVAL_CHECK_OUTPUT"
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 CELL_TIMEOUT_S = 300
+
+UNNAMED = "OWNER/REPOSITORY"
+"""Stands in pyproject.toml until somebody publishes the course."""
 
 GRADED = (
     "Graders run your own cells and the one that imports numpy, no others: a function has no name "
@@ -111,6 +115,14 @@ def repository_address(root: Path) -> str:
     """The repository's address, which stands once, in pyproject.toml."""
     pyproject = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     return pyproject["project"]["urls"]["Repository"]
+
+
+def warn_of_no_repository(root: Path) -> None:
+    """Say on stderr, in a line, that what is written leads to an address that nobody has."""
+    address = repository_address(root)
+    if address.endswith(UNNAMED):
+        told = f"links and Colab's badges lead to {address}: put yours into pyproject.toml"
+        print(f"{told}, then vh build", file=sys.stderr)
 
 
 def stamp(text: str, repository: str, page: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from vhlib.course.check_files import INDEX
-from vhlib.course.editions import lecture_sources, stored
+from vhlib.course.editions import lecture_sources, stored, warn_of_no_repository
 from vhlib.course.exercise_editions import check_sheet, sheet_sources, student_path
 from vhlib.course.sheets import BEGIN, END, bank_path
 from vhlib.files import write_atomically
@@ -74,6 +74,7 @@ def write_release(root: Path, out: Path) -> str:
             member.compress_type = zipfile.ZIP_DEFLATED
             member.external_attr = 0o644 << 16
             bundle.writestr(member, path.read_bytes())
+    warn_of_no_repository(root)
     return f"wrote {out}: {len(files)} files, {len(sources)} sheets, no solution among them"
 
 

@@ -21,6 +21,7 @@ from vhlib.course.editions import (
     read_source,
     repository_address,
     stored,
+    warn_of_no_repository,
 )
 from vhlib.course.live_bodies import LiveBodies
 from vhlib.course.pages import Page
@@ -76,7 +77,9 @@ def build_site(root: Path, out: Path, only: Sequence[Path] = ()) -> str:
         files["index.html"] = index_html(lectures, course_map(root, known))
         for name, content in files.items():
             (folder / name).write_bytes(content)
-    return f"wrote {len(lectures)} pages and index.html to {out}"
+    warn_of_no_repository(root)
+    pages = f"{len(lectures)} page{'s' * (len(lectures) != 1)}"
+    return f"wrote {pages} and index.html to {out}"
 
 
 def with_widgets(source: Path, root: Path) -> NotebookNode:

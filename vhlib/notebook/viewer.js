@@ -609,6 +609,12 @@ const HELP = "Drag to turn, Shift-drag or two fingers to move, +/- or pinch to z
 const NO_WEBGL = "This browser draws no WebGL 2, so here is a picture instead.";
 const LOST = "The graphics card took its memory back; waiting for it.";
 
+// What its picture is said to show, of the body itself, which runs.
+function said(alt) {
+  const running = alt.replace(/In a running notebook (.)/g, (_, first) => first.toUpperCase());
+  return /[.!?]$/.test(running) ? running : `${running}.`;
+}
+
 function element(tag, properties = {}, ...children) {
   const node = Object.assign(document.createElement(tag), properties);
   node.append(...children);
@@ -635,7 +641,7 @@ class View {
   build(parent) {
     this.canvas = element("canvas", { tabIndex: 0 });
     this.canvas.setAttribute("role", "application");
-    this.canvas.setAttribute("aria-label", `${this.model.get("alt") || "A body"}. ${HELP}`);
+    this.canvas.setAttribute("aria-label", `${said(this.model.get("alt") || "A body")} ${HELP}`);
     this.canvas.style.height = `${this.model.get("height")}px`;
     this.canvas.bodyViewer = this;
     this.context = this.canvas.getContext("2d");
