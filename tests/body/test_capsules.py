@@ -24,12 +24,14 @@ RINGS, CORNERS = 41, 24
 SCALED, STRETCHED, FATTER, SHIFTED = range(4)
 
 
-def tube(middle: np.ndarray, axis: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def tube(
+    middle: np.ndarray, axis: np.ndarray, length: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """An open tube as long as a capsule with its ends: vertices, faces, and outward directions."""
     side = np.linalg.svd(axis[None])[2][1:]
     angles = np.arange(CORNERS) * 2 * np.pi / CORNERS
     outwards = np.cos(angles)[:, None] * side[0] + np.sin(angles)[:, None] * side[1]
-    places = (LENGTH + 2 * RADIUS) * np.linspace(-0.5, 0.5, RINGS)[:, None, None] * axis
+    places = (length + 2 * RADIUS) * np.linspace(-0.5, 0.5, RINGS)[:, None, None] * axis
     vertices = middle + places + RADIUS * outwards
     ids = np.arange(RINGS * CORNERS).reshape(RINGS, CORNERS)
     here, there = ids[:-1], ids[1:]
@@ -43,7 +45,7 @@ def tube(middle: np.ndarray, axis: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     return vertices.reshape(-1, 3), faces.reshape(-1, 3), outwards.reshape(-1, 3)
 
 
-def body_of_tubes() -> BodyModelData:
+def body_of_tubes(length: float = LENGTH) -> BodyModelData:
     """A random body whose faces are gone, and so its skin; one tube for each part instead.
 
     Its first betas scale it by a twentieth; stretch the tubes by a tenth about their middles; let
@@ -59,7 +61,7 @@ def body_of_tubes() -> BodyModelData:
         axis = (end - start) / np.linalg.norm(end - start)
         carrier = SMPL_24.index(part.joints[0])
         middle = joints[carrier] + MIDDLE
-        skin, triangles, outwards = tube(middle, axis)
+        skin, triangles, outwards = tube(middle, axis, length)
         by_shape = np.zeros((len(skin), 3, 10))
         by_shape[:, :, SCALED] = 0.05 * skin
         by_shape[:, :, STRETCHED] = 0.1 * ((skin - middle) @ axis)[:, None] * axis
@@ -102,6 +104,13 @@ def test_a_tube_has_its_own_radius_and_length(tubes):
     assert_near(tubes.radius, constant(RADIUS), 1e-5)
     assert_near(tubes.length, constant(LENGTH), RINGED)
     assert_near(tubes.center, constant(MIDDLE), 1e-5)
+
+
+def test_a_part_wider_than_long_is_a_ball_of_any_shape():
+    balls = fit_capsules(SMPL(body_of_tubes(length=-RADIUS)).double())
+    assert_near(balls.radius, constant(RADIUS), 1e-5)
+    assert not balls.length.any()
+    assert not balls.length_shapedirs.any()
 
 
 def test_betas_change_a_tube_as_they_change_its_skin(tubes):

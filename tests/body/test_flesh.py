@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.skinned_tube import elbow_turned, skinned_arm
-from vhlib.body.flesh import linear_shares, part_folds
+from vhlib.body.flesh import FOLD_REACH, linear_shares, part_folds
 from vhlib.body.pseudo_scans import pose_bones
 from vhlib.body.skeletons import SMPL_24
 from vhlib.body.skin import dual_quaternion_skinning
@@ -60,6 +60,22 @@ def test_a_fold_touches_and_does_not_cross(folded):
     assert sides(bones, parted)[upper].max() < 1e-9
     far = (rest[:, 0] - 0.6).abs() > 0.3
     assert torch.equal(parted[:, far], posed[:, far])
+
+
+def test_a_fold_leaves_the_other_side_of_the_body_alone():
+    """The arm reaches across the midline, near enough to the elbow to be pressed there."""
+    skin, rest, joints = skinned_arm()
+    aside = torch.tensor([0.45, 0, 0]).double()
+    rest, joints = rest - aside, joints - aside
+    bones = pose_bones(skin, joints, elbow_turned([[0.0, -math.radians(150), 0]]))
+    posed = linear_blend_skinning(rest[None], skin.lbs_weights, bones.transforms)
+    parted = part_folds(skin, rest, bones, posed)
+    moved = (parted != posed).any(-1)[0]
+    elbow = joints[SMPL_24.index("left_elbow")]
+    near = (rest - elbow).norm(dim=-1) < FOLD_REACH
+    assert (near & (rest[:, 0] < 0)).any()
+    assert moved.any()
+    assert not moved[rest[:, 0] < 0].any()
 
 
 def test_a_slightly_bent_arm_is_left_alone():

@@ -284,6 +284,7 @@ class TestRig:
         assert down == pytest.approx(KNEE_SHIFT[0] * shank[1])
         moved_back = KNEE_SHIFT[0] * shank[2] - back
         assert moved_back == pytest.approx(KNEE_SHIFT[1] * np.linalg.norm(shank))
+        assert np.allclose(joints["right_knee"], joints["left_knee"] * [-1, 1, 1])
 
     def test_merged_weights_follow_the_bones(self, rig_and_heads):
         rig, _ = rig_and_heads

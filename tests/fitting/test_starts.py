@@ -147,6 +147,14 @@ def test_similar_triangles_know_the_depth_of_a_torso_that_fits(people):
     torch.testing.assert_close(torso_depth(start, one_side)[0], 40 * leaning, rtol=0.05, atol=0)
 
 
+@pytest.mark.parametrize(("zoom", "limit"), [(1e2, PLAUSIBLE_DEPTH[0]), (1e-3, PLAUSIBLE_DEPTH[1])])
+def test_a_torso_of_any_size_stands_at_a_plausible_depth(people, zoom, limit):
+    middle = people.camera.principal_point
+    xy = middle + zoom * (people.keypoints.xy - middle)
+    view = view_of(people, keypoints=replace(people.keypoints, xy=xy))
+    assert (torso_depth(candidates_of(people), view) == limit).all()
+
+
 def test_a_torso_that_is_not_seen_is_placed_by_least_squares(people):
     keypoints = unseen(people.keypoints, "left_hip", "right_shoulder", people=[0, 2])
     view, start = view_of(people, keypoints=keypoints), candidates_of(people)

@@ -22,11 +22,11 @@ from vhlib.body.keypoints import write_openpose_json
 from vhlib.body.model_files import model_arrays, write_model
 from vhlib.body.skeletons import SKELETONS, get_skeleton
 from vhlib.data import four_cameras
-from vhlib.data.detection import DetectorUnavailable
+from vhlib.data.detection import DetectorUnavailable, detect_people
 from vhlib.data.photos import Photo, read_photo
 from vhlib.geometry import PerspectiveCamera
 from vhlib.geometry.rendering import overlay, render_shaded
-from vhlib.pipelines.photo import OUTPUTS, camera_of, draw_overlay
+from vhlib.pipelines.photo import MIN_HEIGHT, OUTPUTS, camera_of, draw_overlay, find_person
 
 FIELDS = {
     "betas": (10,),
@@ -565,6 +565,19 @@ class TestWithoutKeypoints:
         ours = found[get_skeleton("blazepose_33").indices(*limbs)]
         theirs = seen.xy[get_skeleton("openpose_25b").indices(*limbs)]
         assert (ours - theirs).norm(dim=-1).median() < 0.03 * seen.height()
+
+    @pytest.mark.real_data
+    def test_somebody_small_is_found_where_nobody_else_is(self, tmp_path):
+        """A thirteenth of the picture's side tall; larger people are looked for first."""
+        frame = Image.fromarray(four_cameras.load().frame(3, 20))
+        small = frame.resize((frame.width // 5, frame.height // 5))
+        picture = Image.new("RGB", (1920, 1920), (90, 110, 130))
+        picture.paste(small, (700, 600))
+        picture.save(tmp_path / "far.png")
+        assert len(detect_people(np.asarray(picture), min_height=MIN_HEIGHT)) == 0
+        photo = read_photo(tmp_path / "far.png")
+        person, _ = find_person(tmp_path / "far.png", photo, None)
+        assert float(person.height()) == pytest.approx(1920 / 13, rel=0.2)
 
     @pytest.mark.real_data
     @pytest.mark.parametrize("options", [(), ("--person", "1")])
