@@ -14,6 +14,7 @@ from vhlib.course.building import build_course
 from vhlib.course.check_files import read_check_file
 from vhlib.course.editions import GRADED
 from vhlib.course.exercise_editions import sheet_sources, student_edition, student_path, written
+from vhlib.course.reach import out_of_reach
 from vhlib.course.sheets import (
     bank_path,
     is_answer,
@@ -353,7 +354,10 @@ def test_student_editions_are_what_their_sources_give(source):
 def test_a_sheet_says_what_graders_run(source):
     """Its first cell does, and there is one cell that imports numpy for all, as it says."""
     first = student_edition(source, ROOT).cells[0]
-    (given,) = read_sheet(source).given
+    sheet = read_sheet(source)
+    (given,) = sheet.given
 
     assert GRADED in first.source
     assert "import numpy as np" in given
+    for answer in references(sheet).values():
+        assert out_of_reach(answer, sheet.pictured, ()) == ()
