@@ -11,8 +11,14 @@ from torch import Tensor
 from tests.fitting.conftest import Views, make_views
 from vhlib.body import SMPL, BodyParameters, Keypoints
 from vhlib.fitting import Stage, Term, fit_smplify
-from vhlib.fitting.clip_problem import SMOOTHNESS, Band, ClipProblem, second_difference
-from vhlib.fitting.clip_solver import minimize_clip, solve_banded
+from vhlib.fitting.clip_problem import (
+    SMOOTHNESS,
+    Band,
+    ClipModel,
+    ClipProblem,
+    second_difference,
+)
+from vhlib.fitting.clip_solver import damped_step, minimize_clip, solve_banded
 from vhlib.fitting.clips import CLIP_START, clip_problem, fit_clip
 from vhlib.fitting.energies import Reprojection, ShapePrior
 from vhlib.fitting.observations import usable_keypoints
@@ -48,6 +54,21 @@ def seen(views: Views, truth: BodyParameters, noise: float = 0.0, seed: int = 0)
     return Keypoints(
         xy + noise * torch.randn(xy.shape, generator=g), torch.ones(xy.shape[:2]), "openpose_25"
     )
+
+
+def dense(model: ClipModel) -> tuple[Tensor, Tensor]:
+    """The whole clip's Hessian and gradient, the shared unknowns last."""
+    frames, unknowns, shared = model.border.shape
+    hessian = torch.zeros(frames * unknowns + shared, frames * unknowns + shared).double()
+    for k, blocks in enumerate(model.band):
+        for t, block in enumerate(blocks):
+            here, there = (slice(i * unknowns, (i + 1) * unknowns) for i in (t, t + k))
+            hessian[here, there] = block
+            hessian[there, here] = block.mT
+    hessian[: frames * unknowns, frames * unknowns :] = model.border.flatten(0, 1)
+    hessian[frames * unknowns :, : frames * unknowns] = model.border.flatten(0, 1).mT
+    hessian[frames * unknowns :, frames * unknowns :] = model.corner
+    return hessian, torch.cat([model.by_frame.flatten(), model.by_shared])
 
 
 def joints(views: Views, parameters: BodyParameters) -> Tensor:
@@ -106,6 +127,20 @@ class TestAlgebra:
             acceleration = FPS**2 * (points[t - 1] - 2 * points[t] + points[t + 1])
             by_hand[t] = 0.3**2 * acceleration.square().sum()
         torch.testing.assert_close(problem.energy_terms(vector)[SMOOTHNESS], by_hand)
+
+    def test_a_step_solves_the_damped_system_and_promises_its_drop(self, problem):
+        problem, vector = problem
+        model, lam, floor = problem.model(vector), 0.3, 1e-6
+        frames, shared, promised = damped_step(model, lam, floor)
+        step = torch.cat([frames.flatten(), shared])
+        hessian, gradient = dense(model)
+        each = model.band.diagonal.diagonal(dim1=-2, dim2=-1)
+        each = each.clamp(min=floor * each.amax(-1, keepdim=True))  # hands that no term feels
+        damping = torch.cat([each.flatten(), model.corner.diagonal()])
+        damped = hessian + lam * torch.diag(damping)
+        torch.testing.assert_close(step, -torch.linalg.solve(damped, gradient))
+        drop = -(gradient @ step + step @ hessian @ step / 2)
+        torch.testing.assert_close(promised, float(drop))
 
     def test_gradient_equals_the_derivative_of_the_energy(self, problem):
         problem, vector = problem
@@ -318,6 +353,52 @@ class TestGaps:
             fit_clip(views.smpl, views.camera, nobody, FPS)
 
 
+@pytest.fixture(scope="module")
+def warm(views, motion, noisy):
+    return fit_clip(views.smpl, views.camera, noisy, FPS, init=motion)
+
+
+class TestWhatACallerMayGive:
+    def test_keypoints_and_bodies_in_double_precision(self, views, motion, noisy, warm):
+        doubled = Keypoints(noisy.xy.double(), noisy.confidence.double(), noisy.skeleton)
+        init = BodyParameters(**{name: value.double() for name, value in vars(motion).items()})
+        fit = fit_clip(views.smpl, views.camera, doubled, FPS, init=init)
+        torch.testing.assert_close(fit.energy, warm.energy)
+
+    @pytest.mark.parametrize("what", ["all in one place", "necks alone"])
+    def test_a_frame_that_cannot_be_used_is_bridged(self, views, noisy, what):
+        xy, confidence = noisy.xy.clone(), noisy.confidence.clone()
+        if what == "all in one place":
+            xy[5] = xy[5, :1]
+        else:
+            confidence[5] = 0.0
+            confidence[5, [1, 8]] = 1.0
+        fit = fit_clip(views.smpl, views.camera, Keypoints(xy, confidence, noisy.skeleton), FPS)
+        assert fit.energy.isfinite().all()
+        moved = fit.projected_keypoints[5] - noisy.xy[5]
+        assert moved.norm(dim=-1).median() < 40
+
+    def test_a_lens_that_only_single_frames_were_fitted_by_is_kept(self, views, noisy):
+        short = replace(views.camera, focal_length=0.7 * views.camera.focal_length)
+        freed = [replace(s, free=(*s.free, "focal_length")) for s in CLIP_START[1:-1]]
+        fit = fit_clip(
+            views.smpl, short, noisy, FPS, schedule=[*CLIP_START[:1], *freed, CLIP_STAGE]
+        )
+        factor = fit.camera.focal_length / short.focal_length
+        assert (factor > 1.05).all()
+        torch.testing.assert_close(factor, factor[:1].expand_as(factor))
+        points = views.smpl.keypoints("openpose_25", **vars(fit.body_parameters))
+        projected = fit.camera.project(points)
+        torch.testing.assert_close(projected, fit.projected_keypoints, rtol=0, atol=0.05)
+
+    @pytest.mark.parametrize("weights", [{}, {"reprojection": 0.0, "shape_prior": 0.0}])
+    def test_a_stage_that_frees_the_shape_alone(self, views, motion, noisy, weights):
+        stage = replace(CLIP_STAGE, free=("betas",), weights={**CLIP_STAGE.weights, **weights})
+        fit = fit_clip(views.smpl, views.camera, noisy, FPS, schedule=[stage], init=motion)
+        torch.testing.assert_close(fit.body_parameters.transl, motion.transl)
+        assert fit.body_parameters.betas.isfinite().all()
+
+
 class TestRefusals:
     def test_keypoints_of_several_people(self, views, noisy):
         two = Keypoints(
@@ -334,6 +415,19 @@ class TestRefusals:
     def test_initial_bodies_of_another_length(self, views, motion, noisy):
         with pytest.raises(ValueError, match=r"init.*12"):
             fit_clip(views.smpl, views.camera, noisy, FPS, init=motion[:5])
+
+    def test_no_frames(self, views, noisy):
+        with pytest.raises(ValueError, match="no frames"):
+            fit_clip(views.smpl, views.camera, noisy[:0], FPS)
+
+    def test_a_start_that_is_not_finite(self, views, motion, noisy):
+        broken = replace(motion, transl=torch.full_like(motion.transl, torch.nan))
+        with pytest.raises(ValueError, match="isn't finite at the start of sample 0"):
+            fit_clip(views.smpl, views.camera, noisy, FPS, init=broken)
+
+    def test_only_the_clips_own_stage_without_bodies_to_start_from(self, views, noisy):
+        with pytest.raises(ValueError, match="only the clip's own stage"):
+            fit_clip(views.smpl, views.camera, noisy, FPS, schedule=[CLIP_STAGE])
 
     def test_an_empty_schedule(self, views, noisy):
         with pytest.raises(ValueError, match="schedule is empty"):

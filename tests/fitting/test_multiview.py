@@ -14,6 +14,7 @@ from vhlib.fitting import Squares, fit_smplify
 from vhlib.fitting.energies import Reprojection
 from vhlib.fitting.multiview import VIEWS_START, MultiViewReprojection, fit_views, in_world
 from vhlib.fitting.posed_body import PosedBody, pack
+from vhlib.fitting.starts import LeastSquares
 from vhlib.geometry import PerspectiveCamera, axis_angle_to_matrix
 from vhlib.metrics import mpjpe
 
@@ -198,3 +199,39 @@ def test_all_views_are_measured_anew(room):
 
     for before, after in zip(term.views, term.remeasured(body).views, strict=True):
         assert (after.keypoints.height() < 0.5 * before.keypoints.height()).all()
+
+
+class TestWhatACallerMayGive:
+    def test_bodies_to_start_from_in_double_precision(self, room):
+        init = BodyParameters(**{name: value.double() for name, value in vars(room.truth).items()})
+        fit = fit_views(room.smpl, room.cameras, room.keypoints, init=init)
+        expected = fit_views(room.smpl, room.cameras, room.keypoints, init=room.truth)
+        torch.testing.assert_close(fit.energy, expected.energy)
+
+    def test_bodies_of_other_people_are_refused(self, room):
+        with pytest.raises(ValueError, match=r"init\.betas has shape \(3, 10\)"):
+            fit_views(room.smpl, room.cameras, room.keypoints, init=room.truth[:3])
+
+    def test_nobody(self, room):
+        fit = fit_views(room.smpl, room.cameras, room.keypoints[:, :0])
+        assert fit.projected_keypoints.shape == (2, 0, 25, 2)
+
+    def test_a_freed_lens_is_in_the_answer(self, room):
+        long = [replace(c, focal_length=1.2 * c.focal_length) for c in room.cameras]
+        freed = [replace(s, free=(*s.free, "focal_length")) for s in VIEWS_START]
+        fit = fit_views(room.smpl, long, room.keypoints, schedule=freed, init=room.truth)
+        factor = fit.camera.focal_length / torch.stack([c.focal_length for c in long])[:, None]
+        assert (factor - 1 / 1.2).abs().max() < 0.05
+        offset = (fit.projected_keypoints - room.keypoints.xy).norm(dim=-1)
+        assert offset.mean() < 6.0
+
+    def test_a_stage_that_prepares_a_start_for_one_camera_is_refused(self, room):
+        stage = replace(VIEWS_START[-1], prepare=(LeastSquares(),))
+        with pytest.raises(ValueError, match="leave prepare out"):
+            fit_views(room.smpl, room.cameras, room.keypoints, schedule=[stage], init=room.truth)
+
+    def test_cameras_with_batch_axes_are_refused(self, room):
+        lens = room.cameras[0].focal_length.expand(4, 2)
+        cameras = [replace(camera, focal_length=lens) for camera in room.cameras]
+        with pytest.raises(ValueError, match="single one"):
+            fit_views(room.smpl, cameras, room.keypoints)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
+import jaxtyping
 import pytest
 import torch
 
@@ -212,6 +213,67 @@ class TestRefusals:
         stage = Stage("s", ("pose",), {"reprojection": 1.0}, 3)
         with pytest.raises(ValueError, match=r"'s' frees pose, the unknowns are global_orient"):
             fit_smplify(views.smpl, views.camera, views.keypoints, schedule=[stage])
+
+    @pytest.mark.parametrize(
+        ("wrong", "message"),
+        [
+            (lambda r: r[:, 0], r"residuals \(4,\) .*expected \(4, m\)"),
+            (lambda r: r[..., None], r"residuals \(4, 3, 1\)"),
+            (lambda r: r.double(), ".* of torch.float64, expected"),
+        ],
+    )
+    def test_a_term_whose_residuals_are_of_another_shape(self, views, wrong, message):
+        class Odd(Term):
+            name = "odd"
+
+            def residuals(self, body):
+                return wrong(body.transl)
+
+        stage = Stage("s", ("transl",), {"odd": 1.0}, 3)
+        with pytest.raises(ValueError, match=f"term 'odd' gave {message}"):
+            fit_smplify(
+                views.smpl, views.camera, views.keypoints, schedule=[stage], extra_terms=[Odd()]
+            )
+
+    def test_a_term_that_holds_something_for_each_person_but_cannot_select(self, views):
+        class Near(Term):
+            name = "near"
+
+            def residuals(self, body):
+                return body.transl - views.truth.transl
+
+        stages = [replace(stage, weights={**stage.weights, "near": 1.0}) for stage in COLD_START]
+        with pytest.raises(ValueError, match=r"term 'near' .*select\(index\)"):
+            fit_smplify(
+                views.smpl, views.camera, views.keypoints, schedule=stages, extra_terms=[Near()]
+            )
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [({"free": ("transl", "transl")}, "twice"), ({"iterations": -1}, "iterations")],
+    )
+    def test_stages_that_make_no_sense(self, options, message):
+        with pytest.raises(ValueError, match=message):
+            replace(COLD_START[-1], **options)
+
+
+def test_terms_and_stages_may_come_from_generators(views, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as outside of tests
+    stages = [replace(stage, weights={**stage.weights, "ground": 1.0}) for stage in COLD_START]
+    fits = [
+        fit_smplify(views.smpl, views.camera, views.keypoints, None, schedule, None, terms)
+        for schedule, terms in (
+            (stages, [Ground(0.0)]),
+            ((stage for stage in stages), (term for term in [Ground(0.0)])),
+        )
+    ]
+    torch.testing.assert_close(fits[0].energy, fits[1].energy)
+
+
+def test_schedules_are_lists_that_can_be_added_to(views):
+    more = COLD_START + WARM_START
+    fit = fit_smplify(views.smpl, views.camera, views.keypoints, schedule=more)
+    assert [record.name for record in fit.history] == [stage.name for stage in more]
 
 
 def test_hidden_limbs_and_wild_points_do_no_harm(views):

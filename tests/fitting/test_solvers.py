@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -426,3 +427,37 @@ def test_the_number_of_threads_is_as_it_was(bowl):
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+class TestWhatMinimizeRefuses:
+    @pytest.mark.parametrize(
+        ("start", "message"),
+        [
+            (torch.zeros(86), r"start is \(86,\)"),
+            (torch.zeros(2, 80), r"start is \(2, 80\) .*expected \(N, 86\)"),
+            (torch.zeros(2, 86).double(), "of torch.float64, expected"),
+        ],
+    )
+    def test_a_start_that_does_not_fit(self, regressor, monkeypatch, start, message):
+        monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as outside of tests
+        with pytest.raises(ValueError, match=message):
+            minimize(Problem(regressor, [(Here(), 1.0)]), start)
+
+    @pytest.mark.parametrize("free", [torch.tensor([-1]), torch.tensor([90]), torch.tensor([0.5])])
+    def test_positions_that_there_are_not(self, regressor, free):
+        with pytest.raises(ValueError, match="positions from 0 to 85"):
+            minimize(Problem(regressor, [(Here(), 1.0)]), torch.zeros(2, 86), free)
+
+    def test_a_problem_without_terms(self, regressor):
+        with pytest.raises(ValueError, match="no terms"):
+            minimize(Problem(regressor, []), torch.zeros(2, 86))
+
+
+@pytest.mark.parametrize("method", ALL_METHODS)
+def test_a_mask_names_what_is_free(regressor, method):
+    problem = Problem(regressor, [(Here(), 1.0)])
+    positions = problem.positions("transl")
+    mask = torch.zeros(86, dtype=torch.bool)
+    mask[positions] = True
+    a, b = (minimize(problem, torch.zeros(2, 86), free, method, 5) for free in (mask, positions))
+    assert torch.equal(a.vector, b.vector)
