@@ -163,7 +163,7 @@ class Variant:
     """A way to fit: the stages, and whether points out of reach are dropped."""
 
     name: str
-    schedule: Sequence[Stage] = tuple(COLD_START)
+    schedule: Sequence[Stage] = tuple(COLD_START)  # a dataclass takes no list as a default
     drops_astray: bool = True
 
 

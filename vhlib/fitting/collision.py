@@ -221,9 +221,7 @@ class Interpenetration(Term):
         return residuals, -(residuals / spread)[..., None] * self._sides[pairs] * (wrench @ screws)
 
 
-def kept_apart(
-    schedule: Sequence[Stage], weights: Sequence[float] = RISING_WEIGHTS
-) -> tuple[Stage, ...]:
+def kept_apart(schedule: Sequence[Stage], weights: Sequence[float] = RISING_WEIGHTS) -> list[Stage]:
     """The schedule with "interpenetration" in it, its weight rising.
 
     Every stage that frees the pose has the first weight, the original's. The last of them is run
@@ -244,7 +242,7 @@ def kept_apart(
     stages = [_weighed(stage, first) if "body_pose" in stage.free else stage for stage in schedule]
     again = replace(posing[-1], prepare=(), remeasure=False, best_by=())
     repeated = [_weighed(again, w, f"{again.name}, apart {w:g}") for w in others]
-    return (*stages, *repeated)
+    return [*stages, *repeated]
 
 
 def _weighed(stage: Stage, weight: float, name: str | None = None) -> Stage:
