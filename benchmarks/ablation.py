@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from limbs import all_rotations, hyperextended
+from limbs import hyperextended
 from measure import machine, print_table
 from silhouette import SMALL, drawn
 from synthetic_views import CAMERA, Faults, detect, held_out, limb_errors, random_views
@@ -120,7 +120,7 @@ def colliding(smpl: SMPL, parameters: BodyParameters) -> Tensor:
     bones = PointRegressor.of_attached(
         smpl.rest_model(), spheres.bone, spheres.center, spheres.center_shapedirs
     )
-    centers = bones.points(betas, all_rotations(parameters))
+    centers = bones.points(betas, parameters.rotations)
     radii = spheres.radius + betas @ spheres.radius_shapedirs.mT
     overlap = radii[:, :, None] + radii[:, None] - torch.cdist(centers, centers)
     apart = {frozenset(pair) for pair in BODY_PAIRS}

@@ -32,8 +32,8 @@ AXES = ("outwards", "up", "forward")
 
 def displacements(smpl: SMPL, bodies: BodyParameters, points: Tensor) -> Tensor:
     """From the bodies' limb joints to the points, (T, 12, 3) mm in the frames of their parents."""
-    rotations = torch.cat([bodies.global_orient[..., None, :, :], bodies.body_pose], -3)
-    world, _ = forward_kinematics(rotations, smpl.J_template.expand(len(points), -1, -1), smpl.tree)
+    rest = smpl.J_template.expand(len(points), -1, -1)
+    world, _ = forward_kinematics(bodies.rotations, rest, smpl.tree)
     parents = SMPL_24.indices(*(SMPL_PARENTS[joint] for joint in LIMB_JOINTS))
     offset = points - smpl.keypoints("smpl_24", **vars(bodies))[:, SMPL_24.indices(*LIMB_JOINTS)]
     return 1000 * (world[:, parents].mT @ offset[..., None])[..., 0]

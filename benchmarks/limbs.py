@@ -21,12 +21,7 @@ def limb_joints(smpl: SMPL, parameters: BodyParameters) -> Tensor:
     return smpl.keypoints("smpl_24", **vars(parameters))[..., LIMBS, :]
 
 
-def all_rotations(parameters: BodyParameters) -> Tensor:
-    """Of the root and the other joints, (*batch, 24, 3, 3)."""
-    return torch.cat([parameters.global_orient[..., None, :, :], parameters.body_pose], -3)
-
-
 def hyperextended(parameters: BodyParameters) -> Tensor:
     """Which bodies have a knee or an elbow over HYPEREXTENSION the wrong way, (*batch,) bool."""
-    bends = torch.rad2deg(signed_bends(matrix_to_axis_angle(all_rotations(parameters))))
+    bends = torch.rad2deg(signed_bends(matrix_to_axis_angle(parameters.rotations)))
     return (bends > HYPEREXTENSION).any(-1)

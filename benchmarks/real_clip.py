@@ -204,7 +204,7 @@ def joined(parts: list[Found]) -> Found:
 def report_failures(method: str, parts: list[Found]) -> None:
     """Frames that are more than FAILED off, as camera: first-last."""
     failed = {
-        camera + 1: (part.errors.refined[0] > FAILED).nonzero()[:, 0].tolist()
+        camera: (part.errors.refined[0] > FAILED).nonzero()[:, 0].tolist()
         for camera, part in enumerate(parts)
     }
     count = sum(map(len, failed.values()))
@@ -242,14 +242,14 @@ def save_figures(smpl: SMPL, clip: FourCameraClip, parts: list[Found], folder: P
         left, top, right, bottom = (int(v) for v in clip.keypoints(index)[worst].box())
         window = np.s_[max(top - 150, 0) : bottom + 150, max(left - 150, 0) : right + 150]
         sheet = np.concatenate([panel[window] for panel in panels], 1)
-        Image.fromarray(sheet).save(folder / f"camera{index + 1}_frame{worst:02}.png")
+        Image.fromarray(sheet).save(folder / f"camera{index}_frame{worst:02}.png")
 
 
 def print_rows(rows: Mapping[str, list[Found]]) -> None:
     """Every camera of every method, then all of them."""
     for method, parts in rows.items():
         for camera, part in enumerate(parts if len(parts) > 1 else []):
-            print(f"{camera + 1:6}  {method:18} {part}")
+            print(f"{camera:6}  {method:18} {part}")
     print()
     for method, parts in rows.items():
         print(f"{'all':>6}  {method:18} {joined(parts)}")

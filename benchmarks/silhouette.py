@@ -129,7 +129,7 @@ def judge_on_clip(smpl: SMPL, every: int, pictures: Path | None) -> None:
             overlap = iou(drawn(smpl, camera, fit.body_parameters), masks)
             row = Row(torch.stack([*found, overlap], -1), seconds)
             rows.setdefault(name, []).append(row)
-            print(f"{index + 1:6}  {name:23} {row}", flush=True)
+            print(f"{index:6}  {name:23} {row}", flush=True)
         if pictures:
             chosen = [fits[name][0] for name in ("keypoints", "keypoints and mask")]
             save_overlays(smpl, clip, index, frames, masks, chosen, pictures)
@@ -176,7 +176,7 @@ def save_overlays(
             picture[mask & ~body, 2] += 127
             picture[mask & body] += 50
             parts.append(picture[window])
-        Image.fromarray(np.concatenate(parts, 1)).save(folder / f"camera{index + 1}_{frame:02}.png")
+        Image.fromarray(np.concatenate(parts, 1)).save(folder / f"camera{index}_{frame:02}.png")
 
 
 def waist(smpl: SMPL, betas: Tensor) -> Tensor:

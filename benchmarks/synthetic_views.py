@@ -1,8 +1,8 @@
 """Synthetic views whose truth is exact, and what a detector makes of them.
 
 Poses come from clips that the prior here hasn't seen; bodies, cameras and the detector's faults are
-drawn. The benchmarks that choose something for the fit choose it on these, so that no scored real
-frame does.
+drawn. The benchmarks that choose a weight for the fit choose it on these, so that no scored real
+frame does. (The prior's recipe is another matter, see vhlib/training/pose_prior.py.)
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ if sheet.ready(project):
         draw_picture(axes, clip.frame(number, 60), clip.keypoints(number)[60])
         for limb in ([4, 2, 0, 1, 3, 5], [10, 8, 6, 7, 9, 11], [0, 6], [1, 7]):
             axes.plot(u[limb], v[limb], "o-", color=SKY, linewidth=2)
-        axes.set(title=f"camera {number + 1}")
+        axes.set(title=f"camera {number}")
     show_photo(
         figure,
         alt="A man balances on one leg, filmed from two sides; a skeleton of twelve joints lies "

@@ -377,7 +377,7 @@ if sheet.ready(moved):
         there = BodyParameters(man.betas, man.body_pose, root, transl)
         photo = Photo(clip.frame(index, 60))
         drawn = draw_overlay(photo, body, camera.in_own_frame(), there)
-        panels[f"camera {index + 1}"] = cropped(drawn, seen[index][0])
+        panels[f"camera {index}"] = cropped(drawn, seen[index][0])
     show_photo(
         views_figure(panels, height=4.0),
         alt="A man balancing on one leg, from two sides, each with the fitted body drawn over him.",

@@ -133,9 +133,9 @@ COCO_17 = Skeleton(
 )
 
 # Our own ankles: OpenPose puts them above the centre of the joint, by 53 mm in Pose2Sim's OpenSim
-# model for it and by 14 to 22 mm in the static trial of its demo
-# (benchmarks/joint_definitions.py); the least counts. (Of hips the two say 15 and about 20 mm
-# below it, but bodies differ by more in where they have theirs.) Our own upper neck: on the real
+# model for it and by some 20 mm in the static trial of its demo
+# (benchmarks/joint_definitions.py); 14 mm are less than either. (Hips lie 15 and 20 mm below it
+# there, but bodies differ by more in where they have theirs.) Our own upper neck: on the real
 # clip detectors put it about a centimetre above SMPL's neck joint.
 OPENPOSE_25B = Skeleton(
     "openpose_25b",

@@ -123,7 +123,8 @@ def load(trial: str = "balancing") -> FourCameraClip:
     """The clip, fetched on first use: ``balancing`` (100 frames) or ``static`` (one pose).
 
     Cameras are refined on the balancing trial for both, since the rig didn't move in between. The
-    static trial is there to choose weights on, so that the scored frames choose nothing.
+    static trial is there to choose weights on, so that the scored frames choose none. (Two other
+    choices had them in view, and say so: training/pose_prior.py and docs/experiments.md.)
 
     Raises:
         ValueError: an unknown trial.

@@ -102,7 +102,7 @@ class Anchor(Term):
     def residuals(self, body: PosedBody) -> Float[Tensor, "N m"]:
         """Nine numbers for each joint, then the betas and the translation."""
         at = self.parameters
-        anchor = torch.cat([at.global_orient[:, None], at.body_pose], 1).to(body.vector)
+        anchor = at.rotations.to(body.vector)
         turned = (body.rotations - anchor) / (math.sqrt(2) * self.spread.rotation)
         betas = (body.betas - at.betas.to(body.vector)) / self.spread.betas
         moved = (body.transl - at.transl.to(body.vector)) / self.spread.transl

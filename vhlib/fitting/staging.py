@@ -178,8 +178,7 @@ def _best(problem: Problem, by: Sequence[str], candidates: Tensor) -> Tensor:
         return torch.zeros(shape[1], dtype=torch.long)
     energies = _repeated(problem, shape).energy_terms(candidates.flatten(0, 1))
     energy = sum(energies[name] for name in by or energies)
-    # A candidate whose energy isn't a number is the worst.
-    return energy.nan_to_num(nan=torch.inf).view(shape).argmin(0)
+    return energy.view(shape).argmin(0)
 
 
 def _remeasured(terms: Sequence[Term], problem: Problem, candidates: Tensor) -> list[Term]:

@@ -92,6 +92,6 @@ def placed_spheres(
     regressor = PointRegressor.of_attached(
         smpl.rest_model(), spheres.bone, spheres.center, spheres.center_shapedirs
     )
-    rotations = torch.cat([body.global_orient[None], body.body_pose])[None]
+    rotations = body.rotations[None]
     centers = regressor.points(body.betas[None], rotations)[0] + body.transl
     return centers, spheres.radius + spheres.radius_shapedirs @ body.betas

@@ -87,7 +87,7 @@ def chain_figure(
 
 def world_rotations(smpl: SMPL, body: BodyParameters) -> Float[Tensor, "J 3 3"]:
     """The frame of each joint of one body; its axes are the columns."""
-    rotations = torch.cat([body.global_orient[None], body.body_pose])
+    rotations = body.rotations
     return forward_kinematics(rotations, smpl.J_template, smpl.tree)[0]
 
 
