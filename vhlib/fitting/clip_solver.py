@@ -72,9 +72,7 @@ def damped_step(
     diagonal, band = _damped(model.band, lam, floor)
     solved = solve_banded(band, torch.cat([-by_frame[..., None], border], -1))
     alone, coupled = solved[..., 0], solved[..., 1:]
-    corner_diagonal = model.corner.diagonal()
-    if corner_diagonal.numel():
-        corner_diagonal = corner_diagonal.clamp(min=floor * float(corner_diagonal.amax()) or floor)
+    corner_diagonal = _floored(model.corner.diagonal(), floor)
     corner = model.corner + lam * torch.diag(corner_diagonal)
     schur = corner - torch.einsum("tfs,tfr->sr", border, coupled)
     right = -by_shared - torch.einsum("tfs,tf->s", border, alone)
@@ -88,11 +86,16 @@ def damped_step(
 
 def _damped(band: Band, lam: float, floor: float) -> tuple[Float[Tensor, "T F"], Band]:
     """The diagonal that is damped, and the band with it added."""
-    diagonal = band.diagonal.diagonal(dim1=-2, dim2=-1)
-    if diagonal.numel():
-        # An unknown that no term feels would leave the system singular.
-        diagonal = diagonal.clamp(min=floor * diagonal.amax(-1, keepdim=True))
+    diagonal = _floored(band.diagonal.diagonal(dim1=-2, dim2=-1), floor)
     return diagonal, band._replace(diagonal=band.diagonal + torch.diag_embed(lam * diagonal))
+
+
+def _floored(diagonal: Float[Tensor, "*T F"], floor: float) -> Float[Tensor, "*T F"]:
+    """At least a share of the largest, since what no term feels would leave the system singular."""
+    if not diagonal.numel():
+        return diagonal
+    largest = diagonal.amax(-1, keepdim=True)
+    return diagonal.clamp(min=floor * torch.where(largest > 0, largest, 1.0))
 
 
 def solve_banded(band: Band, right: Float[Tensor, "T F R"]) -> Float[Tensor, "T F R"]:
