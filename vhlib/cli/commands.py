@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 def add_command(commands, name: str, run: Callable[[argparse.Namespace], str | None], summary: str):
     """Add the subcommand ``name``, which calls ``run`` and prints what it returns."""
     command = commands.add_parser(name, help=summary, description=summary)
-    # As in Python 3.14; before, -1e3 would be taken for an unknown option.
+    # As newer Pythons have it; before, -1e3 would be taken for an unknown option.
     command._negative_number_matcher = re.compile(r"-\.?\d")
     command.set_defaults(run=run)
     return command

@@ -26,7 +26,14 @@ from vhlib.fitting.priors import load_pose_prior
 from vhlib.fitting.priors.gmm import GaussianMixturePrior
 from vhlib.fitting.schedules import ALL_UNKNOWNS, BODY_WEIGHTS, COLD_START, FINE, Stage
 from vhlib.fitting.smplify import Fit, fit_smplify, own_terms
-from vhlib.fitting.staging import StageRecord, check_schedule, frees, joined, stage_problem
+from vhlib.fitting.staging import (
+    StageRecord,
+    as_freed,
+    check_residuals,
+    check_schedule,
+    joined,
+    stage_problem,
+)
 from vhlib.fitting.starts import View
 from vhlib.fitting.terms import Term
 from vhlib.geometry import PerspectiveCamera
@@ -75,8 +82,7 @@ def fit_clip(
     Returns a Fit with batch (T,), all betas equal. Raises ValueError if nobody is seen in any
     frame, keypoints aren't (T, K) or fps isn't positive, and as ``fit_smplify`` does.
     """
-    schedule, extra_terms = list(schedule), list(extra_terms)
-    _check(keypoints, fps, schedule)
+    schedule, extra_terms = _checked(keypoints, fps, schedule), list(extra_terms)
     prior = deepcopy(pose_prior or load_pose_prior("gmm")).to(smpl.v_template)  # to() is in place
     keypoints = flat_keypoints(keypoints, smpl)
     if init is None:
@@ -88,6 +94,7 @@ def fit_clip(
     terms = own_terms(view, prior, start[None], init)
     terms[0] = replace(terms[0], keypoints=seen)
     problem = clip_problem(joined(terms, extra_terms), schedule[-1], view, fps)
+    check_residuals([*dict(problem.frames.terms)], PosedBody(view.regressor, start[:1]))
     return _fit(problem, start, schedule, history, view.camera)
 
 
@@ -161,9 +168,7 @@ def _fit(
     stage = schedule[-1]
     solution = minimize_clip(problem, start, stage.iterations, stage.tolerance)
     body = PosedBody(problem.frames.regressor, solution.vector)
-    if frees(schedule, "focal_length"):
-        focal_length = camera.focal_length.to(body.vector) * body.focal_factor
-        camera = replace(camera, focal_length=focal_length)
+    camera = as_freed(camera, schedule, body.focal_factor)
     energy_terms: Mapping[str, Tensor] = problem.energy_terms(solution.vector)
     energy = solution.energy_history
     steps = torch.full((len(start),), len(energy) - 1)
@@ -177,7 +182,9 @@ def _fit(
     )
 
 
-def _check(keypoints: Keypoints, fps: float | int, schedule: Sequence[Stage]) -> None:
+def _checked(keypoints: Keypoints, fps: float | int, schedule: Sequence[Stage]) -> list[Stage]:
+    """The stages, if there are any and keypoints and rate are those of a clip."""
+    schedule = list(schedule)
     if keypoints.confidence.ndim != 2:
         raise ValueError(
             f"a clip's keypoints are (T, K) of one person, found "
@@ -189,3 +196,4 @@ def _check(keypoints: Keypoints, fps: float | int, schedule: Sequence[Stage]) ->
         raise ValueError(f"frames per second must be positive, found {fps}")
     if not schedule:
         raise ValueError("the schedule is empty, expected at least the stage of the whole clip")
+    return schedule

@@ -23,7 +23,7 @@ from vhlib.fitting.priors.gmm import GaussianMixturePrior
 from vhlib.fitting.robust import RobustKernel
 from vhlib.fitting.schedules import ALL_UNKNOWNS, BODY_WEIGHTS, Stage
 from vhlib.fitting.smplify import Fit, fit_smplify
-from vhlib.fitting.staging import Staged, frees, joined, run_stages
+from vhlib.fitting.staging import Staged, as_freed, joined, run_stages
 from vhlib.fitting.starts import View
 from vhlib.fitting.terms import Term
 from vhlib.geometry import PerspectiveCamera
@@ -129,7 +129,7 @@ def fit_views(
     regressor = smpl.keypoint_regressor(keypoints.skeleton)
     view = View(regressor, views[0].camera, views[0].keypoints)
     staged = run_stages(joined(terms, extra_terms), schedule, candidates, view)
-    return _fit(staged, _stacked(cameras, len(batch)), frees(schedule, "focal_length"), batch)
+    return _fit(staged, schedule, _stacked(cameras, len(batch)), batch)
 
 
 def in_world(smpl: SMPL, parameters: BodyParameters, camera: PerspectiveCamera) -> BodyParameters:
@@ -202,7 +202,7 @@ def _alone(smpl: SMPL, view: Reprojection, prior: GaussianMixturePrior) -> Float
 
 
 def _fit(
-    staged: Staged, camera: PerspectiveCamera, frees_focal_length: bool, batch: torch.Size
+    staged: Staged, schedule: Sequence[Stage], camera: PerspectiveCamera, batch: torch.Size
 ) -> ViewsFit:
     """The solution with the keypoints' batch axes."""
 
@@ -211,9 +211,7 @@ def _fit(
 
     body = PosedBody(staged.problem.regressor, staged.vector)
     parameters = {name: batched(value) for name, value in vars(body.parameters()).items()}
-    if frees_focal_length:
-        focal_length = camera.focal_length.to(staged.vector) * batched(body.focal_factor)
-        camera = replace(camera, focal_length=focal_length)
+    camera = as_freed(camera, schedule, batched(body.focal_factor))
     energy_terms = staged.problem.energy_terms(staged.vector)
     return ViewsFit(
         body_parameters=BodyParameters(**parameters),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -26,7 +26,7 @@ from vhlib.fitting.priors import load_pose_prior
 from vhlib.fitting.priors.gmm import GaussianMixturePrior
 from vhlib.fitting.scene_terms import Anchor, DepthPrior, FocalPrior
 from vhlib.fitting.schedules import COLD_START, WARM_START, Stage
-from vhlib.fitting.staging import Staged, StageRecord, frees, joined, run_stages
+from vhlib.fitting.staging import Staged, StageRecord, as_freed, joined, run_stages
 from vhlib.fitting.starts import View, mean_stance, torso_depth
 from vhlib.fitting.terms import Term
 from vhlib.geometry import PerspectiveCamera
@@ -89,7 +89,7 @@ def fit_smplify(
     start = mean_stance(view, prior.mean_pose) if first is None else pack(first)[None]
     terms = joined(own_terms(view, prior, start, first), extra_terms)
     staged = run_stages(terms, schedule, start, view)
-    return _fit(staged, camera.in_own_frame(), frees(schedule, "focal_length"), batch)
+    return _fit(staged, schedule, camera.in_own_frame(), batch)
 
 
 def own_terms(
@@ -109,7 +109,7 @@ def own_terms(
 
 
 def _fit(
-    staged: Staged, camera: PerspectiveCamera, frees_focal_length: bool, batch: torch.Size
+    staged: Staged, schedule: Sequence[Stage], camera: PerspectiveCamera, batch: torch.Size
 ) -> Fit:
     """The solution with the keypoints' batch axes."""
 
@@ -117,9 +117,7 @@ def _fit(
         return value.reshape((*batch, *value.shape[1:]))
 
     body = PosedBody(staged.problem.regressor, staged.vector)
-    if frees_focal_length:
-        focal_length = camera.focal_length.to(staged.vector) * batched(body.focal_factor)
-        camera = replace(camera, focal_length=focal_length)
+    camera = as_freed(camera, schedule, batched(body.focal_factor))
     energy_terms = staged.problem.energy_terms(staged.vector)
     return Fit(
         body_parameters=BodyParameters(

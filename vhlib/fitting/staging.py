@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -14,6 +14,7 @@ from vhlib.fitting.schedules import Stage
 from vhlib.fitting.solvers import Problem, levenberg_marquardt
 from vhlib.fitting.starts import View
 from vhlib.fitting.terms import Term
+from vhlib.geometry import PerspectiveCamera
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +53,7 @@ def run_stages(
         ValueError: the schedule is empty, or frees or weighs what there isn't.
     """
     check_schedule(schedule, terms, PosedBody(view.regressor, candidates[0]).slices)
-    for term in terms:
-        _check_residuals(term, PosedBody(view.regressor, candidates[0]))
+    check_residuals(terms, PosedBody(view.regressor, candidates[0, :1]))
     history: list[StageRecord] = []
     for position, stage in enumerate(schedule):
         for prepare in stage.prepare:
@@ -71,9 +71,13 @@ def run_stages(
     return Staged(candidates[0], problem, history)
 
 
-def frees(schedule: Sequence[Stage], block: str) -> bool:
-    """Whether any stage does."""
-    return any(block in stage.free for stage in schedule)
+def as_freed(
+    camera: PerspectiveCamera, schedule: Sequence[Stage], focal_factor: Tensor
+) -> PerspectiveCamera:
+    """The camera that was found: as given, its lens times the factor if a stage frees that."""
+    if not any("focal_length" in stage.free for stage in schedule):
+        return camera
+    return replace(camera, focal_length=camera.focal_length.to(focal_factor) * focal_factor)
 
 
 def joined(own: Sequence[Term], extra: Sequence[Term]) -> list[Term]:
@@ -123,24 +127,17 @@ def check_schedule(
             )
 
 
-def _check_residuals(term: Term, body: PosedBody) -> None:
-    """Raises ValueError, one line, if a term of the caller's own gives something else."""
-    if type(term).__module__.startswith("vhlib."):
-        return  # ours are tested, and asking them once more would cost a tenth of a warm fit
-    residuals, count = term.residuals(body), len(body.vector)
-    if residuals.ndim != 2 or len(residuals) != count or residuals.dtype != body.vector.dtype:
-        raise ValueError(
-            f"the term {term.name!r} gave residuals {tuple(residuals.shape)} of {residuals.dtype}, "
-            f"expected ({count}, m) of {body.vector.dtype}: a row for each body"
-        )
-    twice = torch.arange(count).repeat(2)
-    try:
-        term.select(twice).residuals(PosedBody(body.regressor, body.vector[twice]))
-    except (RuntimeError, IndexError):
-        raise ValueError(
-            f"the term {term.name!r} can't be asked for {2 * count} candidates of {count} bodies: "
-            f"give it a select(index) that chooses what it holds for each of them"
-        ) from None
+def check_residuals(terms: Sequence[Term], first: PosedBody) -> None:
+    """Raises ValueError, one line, if a term gives anything but a row for the first body."""
+    for term in terms if len(first.vector) else ():
+        residuals = term.select(torch.tensor([0])).residuals(first)
+        if residuals.ndim != 2 or len(residuals) != 1 or residuals.dtype != first.vector.dtype:
+            raise ValueError(
+                f"the term {term.name!r} gave residuals {tuple(residuals.shape)} of "
+                f"{residuals.dtype} for one body, expected (1, m) of {first.vector.dtype}: a row "
+                "for each body; a term that holds something for each person chooses it in "
+                "select(index)"
+            )
 
 
 def _staged(term: Term, stage: Stage) -> Term:
